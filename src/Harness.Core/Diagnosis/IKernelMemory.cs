@@ -1,0 +1,22 @@
+using Harness.Core.Nt;
+
+namespace Harness.Core.Diagnosis;
+
+/// <summary>
+/// Kernel memory of one machine at one moment: a live emulated guest, a crash dump, a live dump. Everything the diagnosis knows it reads
+/// through this, so what it says of a dump and of an emulated run comes from the same code.
+/// </summary>
+public interface IKernelMemory
+{
+    /// <summary>NT build number, by which structure layouts are chosen (19041…).</summary>
+    int Build { get; }
+
+    /// <summary>Address of nt!PsActiveProcessHead.</summary>
+    KernelAddress ActiveProcessHead { get; }
+
+    /// <summary>Address of nt!PsLoadedModuleList.</summary>
+    KernelAddress LoadedModuleList { get; }
+
+    /// <summary>Reads virtual memory in the system's address space; false when any byte of it is absent.</summary>
+    bool TryRead(KernelAddress address, Span<byte> destination);
+}

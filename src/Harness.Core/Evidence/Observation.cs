@@ -1,0 +1,152 @@
+using System.Text.Json.Serialization;
+using Harness.Core.Diagnosis;
+using Harness.Core.Nt;
+
+namespace Harness.Core.Evidence;
+
+/// <summary>
+/// One thing that was seen, on one line of evidence.jsonl. Observations are facts and not opinions: nothing here says "zombie".
+/// <see cref="At"/> is the run's own clock, from the moment the story began.
+/// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(DriverLoaded), "driverLoaded")]
+[JsonDerivedType(typeof(DriverEntryReturned), "driverEntryReturned")]
+[JsonDerivedType(typeof(ExportsMissing), "exportsMissing")]
+[JsonDerivedType(typeof(Unmodelled), "unmodelled")]
+[JsonDerivedType(typeof(CallEntered), "callEntered")]
+[JsonDerivedType(typeof(CallReturned), "callReturned")]
+[JsonDerivedType(typeof(ConditionPassed), "conditionPassed")]
+[JsonDerivedType(typeof(IrpSent), "irpSent")]
+[JsonDerivedType(typeof(DispatchReturned), "dispatchReturned")]
+[JsonDerivedType(typeof(CancelRequested), "cancelRequested")]
+[JsonDerivedType(typeof(CancelRoutineReturned), "cancelRoutineReturned")]
+[JsonDerivedType(typeof(IrpCompleted), "irpCompleted")]
+[JsonDerivedType(typeof(IrpDisassociated), "irpDisassociated")]
+[JsonDerivedType(typeof(TerminateRequested), "terminateRequested")]
+[JsonDerivedType(typeof(ThreadEnded), "threadEnded")]
+[JsonDerivedType(typeof(ProcessEnded), "processEnded")]
+[JsonDerivedType(typeof(DebugPrinted), "debugPrinted")]
+[JsonDerivedType(typeof(BugChecked), "bugChecked")]
+[JsonDerivedType(typeof(DriverFault), "driverFault")]
+[JsonDerivedType(typeof(RunStopped), "runStopped")]
+[JsonDerivedType(typeof(ProcessStates), "processStates")]
+[JsonDerivedType(typeof(KernelMemorySeen), "kernelMemory")]
+public abstract record Observation
+{
+    /// <summary>Position in the timeline, from 1.</summary>
+    [JsonPropertyOrder(-3)] public int N { get; init; }
+
+    /// <summary>When, on the run's clock.</summary>
+    [JsonPropertyOrder(-2)] public TimeSpan At { get; init; }
+
+    /// <summary>Who saw it: emulator, process-state, etw, kernel-memory, clrmd.</summary>
+    [JsonPropertyOrder(-1)] public string Source { get; init; } = Sources.Emulator;
+}
+
+/// <summary>The collectors an observation can come from.</summary>
+public static class Sources
+{
+    public const string Emulator = "emulator";
+    public const string ProcessState = "process-state";
+    public const string Etw = "etw";
+    public const string KernelMemory = "kernel-memory";
+    public const string Clrmd = "clrmd";
+}
+
+/// <summary>The image of the driver under test (or of a library driver) was mapped.</summary>
+public sealed record DriverLoaded(string Module, KernelAddress Base, uint Size) : Observation;
+
+/// <summary>DriverEntry came back. <paramref name="Devices"/>: the names of the device objects it left, "\Device\X" or "(unnamed)".</summary>
+public sealed record DriverEntryReturned(string Module, NtStatus Status, IReadOnlyList<string> Devices) : Observation;
+
+/// <summary>Imports the target doesn't model. Only a call of one stops the run.</summary>
+public sealed record ExportsMissing(string Module, IReadOnlyList<string> Names) : Observation;
+
+/// <summary>The driver needed something the target doesn't model, so nothing after this can be judged.</summary>
+/// <param name="What">"nt!KeXxx", "instruction 0f 01 c8".</param>
+/// <param name="Caller">"driver.sys+0x1234".</param>
+/// <param name="Detail">What it was, one sentence.</param>
+public sealed record Unmodelled(string What, string Caller, string Detail) : Observation;
+
+/// <summary>A client thread entered a system call. <paramref name="Call"/> as a person would write it: "DeviceIoControl(h, 0x222008)".</summary>
+public sealed record CallEntered(string Process, int Pid, int Tid, string Call, string? Request) : Observation;
+
+/// <summary>A system call came back to its client. Information: IO_STATUS_BLOCK.Information in bytes where the call has one.</summary>
+public sealed record CallReturned(string Process, int Pid, int Tid, string Call, string? Request, NtStatus Status, ulong Information) : Observation;
+
+/// <summary>A condition of the story came true (<paramref name="Held"/>) or its limit passed.</summary>
+public sealed record ConditionPassed(string Condition, string Process, string? Request, bool Held) : Observation;
+
+/// <summary>An IRP was handed to a driver's dispatch routine (IoCallDriver, or the I/O manager's own call).</summary>
+/// <param name="Irp">The IRP.</param>
+/// <param name="Request">The client's name for it, when a client's call caused it.</param>
+/// <param name="Major">IRP_MJ code.</param>
+/// <param name="Ioctl">The I/O control code for DeviceControl and InternalDeviceControl.</param>
+/// <param name="Device">The device's name, "\Device\X" or its address.</param>
+/// <param name="Driver">The module of the dispatch routine, "myfault.sys".</param>
+/// <param name="StackLocation">1 = lowest; StackCount = first to receive it.</param>
+/// <param name="Tid">The thread that made the call.</param>
+public sealed record IrpSent(KernelAddress Irp, string? Request, IrpMajor Major, [property: JsonConverter(typeof(HexNullableUInt32Json))] uint? Ioctl, string Device, string Driver, int StackLocation, int Tid) : Observation;
+
+/// <summary>The dispatch routine of the top driver came back to the I/O manager.</summary>
+public sealed record DispatchReturned(KernelAddress Irp, string? Request, NtStatus Status) : Observation;
+
+/// <summary>IoCancelIrp was called. <paramref name="CancelRoutine"/>: "driver.sys+0x1234" about to be called, or null: there was none.</summary>
+public sealed record CancelRequested(KernelAddress Irp, string? Request, string? CancelRoutine, string By) : Observation;
+
+/// <summary>A cancel routine came back to IoCancelIrp.</summary>
+public sealed record CancelRoutineReturned(KernelAddress Irp, string? Request, string CancelRoutine) : Observation;
+
+/// <summary>IoCompleteRequest was called. <paramref name="By"/>: the caller, "driver.sys+0x1234".</summary>
+public sealed record IrpCompleted(KernelAddress Irp, string? Request, NtStatus Status, ulong Information, string By) : Observation;
+
+/// <summary>The I/O manager gave up on an IRP of a dying thread (five minutes) and logged IO_DRIVER_CANCEL_TIMEOUT for its device.</summary>
+public sealed record IrpDisassociated(KernelAddress Irp, string? Request, string Device, string Driver) : Observation;
+
+/// <summary>Termination of a process was asked for.</summary>
+public sealed record TerminateRequested(string Process, int Pid, NtStatus Result) : Observation;
+
+/// <summary>A thread object was signalled.</summary>
+public sealed record ThreadEnded(string Process, int Pid, int Tid) : Observation;
+
+/// <summary>A process object was signalled.</summary>
+public sealed record ProcessEnded(string Process, int Pid, NtStatus ExitStatus) : Observation;
+
+/// <summary>DbgPrint.</summary>
+public sealed record DebugPrinted(string Text) : Observation;
+
+/// <summary>The machine stopped. Code and parameters as in Microsoft's bug check reference; the name is the rules' business.</summary>
+public sealed record BugChecked([property: JsonConverter(typeof(HexUInt32Json))] uint Code, IReadOnlyList<KernelAddress> Parameters, string By, IReadOnlyList<string> Stack) : Observation;
+
+/// <summary>The driver did something no correct driver does and that the target could see at once (an access to freed pool, a held spin lock…).</summary>
+/// <param name="Id">The finding's id, "use-after-free".</param>
+/// <param name="By">The driver's instruction, "driver.sys+0x1234".</param>
+/// <param name="Detail">One sentence.</param>
+/// <param name="Fatal">The run could not go on.</param>
+public sealed record DriverFault(string Id, string By, string Detail, bool Fatal, IReadOnlyList<string> Stack) : Observation;
+
+/// <summary>The target ended the run before the story's end, for its own reasons (a limit). Makes the run inconclusive.</summary>
+public sealed record RunStopped(string Why) : Observation;
+
+/// <summary>What a user-mode program sees of the story's processes (NtQuerySystemInformation, WaitForSingleObject).</summary>
+public sealed record ProcessStates(string Checkpoint, IReadOnlyList<ProcessState> Processes) : Observation;
+
+/// <summary>What a kernel debugger sees of the story's processes.</summary>
+public sealed record KernelMemorySeen(string Checkpoint, IReadOnlyList<ProcessRecord> Processes) : Observation;
+
+/// <summary>One process as user mode sees it.</summary>
+/// <param name="Name">The story's name for it.</param>
+/// <param name="Image">"victim.exe".</param>
+/// <param name="Pid">Its process ID.</param>
+/// <param name="Listed">NtQuerySystemInformation(SystemProcessInformation) lists it.</param>
+/// <param name="Signalled">WaitForSingleObject(process, 0) would succeed.</param>
+/// <param name="ExitStatus">GetExitCodeProcess: 0x103 (STILL_ACTIVE) while it runs.</param>
+/// <param name="HandleCount">Open handles.</param>
+/// <param name="Threads">Its threads.</param>
+public sealed record ProcessState(string Name, string Image, int Pid, bool Listed, bool Signalled, NtStatus ExitStatus, int HandleCount, IReadOnlyList<ThreadStateSeen> Threads);
+
+/// <summary>One thread as SYSTEM_THREAD_INFORMATION and NtQueryInformationThread(ThreadIsIoPending) tell it.</summary>
+public sealed record ThreadStateSeen(int Tid,
+    [property: JsonConverter(typeof(JsonStringEnumConverter<ThreadState>))] ThreadState State,
+    [property: JsonConverter(typeof(JsonStringEnumConverter<WaitReason>))] WaitReason WaitReason,
+    bool IoPending);

@@ -1,0 +1,25 @@
+namespace Harness.Core.Stories;
+
+/// <summary>A story with a name. It is told anew for each driver under test and cannot know on which target it will run.</summary>
+public abstract class Scenario
+{
+    /// <summary>The name on the command line: "hang-irp".</summary>
+    public abstract string Name { get; }
+
+    /// <summary>One sentence for <c>driverfault list</c>.</summary>
+    public abstract string Summary { get; }
+
+    /// <summary>The I/O control code sent when the user names none.</summary>
+    public abstract uint DefaultIoctl { get; }
+
+    /// <summary>Tells the story for these choices.</summary>
+    public abstract Story Tell(Choices choices);
+}
+
+/// <summary>What a run may choose.</summary>
+/// <param name="Ioctl">The I/O control code of the request.</param>
+/// <param name="Input">Its input bytes.</param>
+/// <param name="OutputLength">Its output buffer's length in bytes.</param>
+/// <param name="Expected">What should become of the victim.</param>
+/// <param name="Settle">How long the story waits after the kill before it judges; null: the target's own habit.</param>
+public sealed record Choices(uint Ioctl, byte[] Input, int OutputLength, Outcome Expected, TimeSpan Settle);

@@ -1,0 +1,50 @@
+using System.Text.Json.Serialization;
+
+namespace Harness.Core.Stories;
+
+/// <summary>What happens, told without saying where: processes, their threads, and what each thread does, in order.</summary>
+/// <param name="Processes">All processes start together; the one named <see cref="Controller"/> is the harness's own.</param>
+/// <param name="Victim">The process whose fate is judged.</param>
+/// <param name="Request">The request whose fate is judged.</param>
+/// <param name="Promises">What the driver under test is held to.</param>
+public sealed record Story(IReadOnlyList<ClientProcess> Processes, string Victim, string Request, IReadOnlyList<Promise> Promises)
+{
+    /// <summary>The harness's own process: it opens its handle before the kill and keeps it (facts: a new open may fail while a zombie holds the device).</summary>
+    public const string Controller = "controller";
+}
+
+/// <summary>A process of a story; its image is called <c>Name.exe</c>.</summary>
+public sealed record ClientProcess(string Name, IReadOnlyList<ClientThread> Threads);
+
+/// <summary>A thread of a client process. When its acts are done it exits; the last thread's exit ends the process.</summary>
+public sealed record ClientThread(string Name, IReadOnlyList<Act> Acts);
+
+/// <summary>What a scenario holds a driver to. Judged from evidence alone.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "promise")]
+[JsonDerivedType(typeof(OutcomePromise), "outcome")]
+[JsonDerivedType(typeof(RequestStatusPromise), "requestStatus")]
+[JsonDerivedType(typeof(CancelRoutineRanPromise), "cancelRoutineRan")]
+public abstract record Promise;
+
+/// <summary>At the checkpoint the victim is a zombie, or has ended.</summary>
+public sealed record OutcomePromise(string Checkpoint, Outcome Expected) : Promise;
+
+/// <summary>The request was completed with this status.</summary>
+public sealed record RequestStatusPromise(string Request, Nt.NtStatus Status) : Promise;
+
+/// <summary>The driver's cancel routine was called for the request.</summary>
+public sealed record CancelRoutineRanPromise(string Request) : Promise;
+
+/// <summary>What became of the victim.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<Outcome>))]
+public enum Outcome
+{
+    /// <summary>Terminated, and still there, held by an outstanding IRP.</summary>
+    [JsonStringEnumMemberName("zombie")] Zombie,
+
+    /// <summary>Terminated, and gone.</summary>
+    [JsonStringEnumMemberName("ended")] Ended,
+
+    /// <summary>The request finished before the kill: nothing to judge.</summary>
+    [JsonStringEnumMemberName("notPending")] NotPending,
+}

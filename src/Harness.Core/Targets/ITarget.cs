@@ -1,0 +1,30 @@
+using Harness.Core.Evidence;
+using Harness.Core.Stories;
+
+namespace Harness.Core.Targets;
+
+/// <summary>Where a driver runs. A target plays stories and leaves evidence; it never judges.</summary>
+public interface ITarget
+{
+    /// <summary>"emulated", "local", "hyperv".</summary>
+    string Name { get; }
+
+    /// <summary>What this machine lacks for the target, in one sentence; null when nothing.</summary>
+    string? Lacks { get; }
+
+    /// <summary>How long a story settles after a kill when the user doesn't say.</summary>
+    TimeSpan DefaultSettle { get; }
+
+    /// <summary>Plays the story with the driver under test. Everything seen goes to <paramref name="evidence"/>, in order.</summary>
+    /// <exception cref="UnusableDriverException">The file is not a driver this target can load at all.</exception>
+    void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence);
+}
+
+/// <summary>The driver a run loads.</summary>
+/// <param name="FileName">"myfault.sys", without folder.</param>
+/// <param name="Image">The file's bytes.</param>
+/// <param name="Device">The NT name of the device the client opens, "\Device\MyFault".</param>
+public sealed record DriverUnderTest(string FileName, byte[] Image, string Device);
+
+/// <summary>The driver file cannot be loaded: the message says in one line what it is and what would help.</summary>
+public sealed class UnusableDriverException(string message) : Exception(message);
