@@ -6,7 +6,7 @@ namespace Harness.Core.Nt;
 
 /// <summary>A virtual address in the target's kernel (or in a process of it). Written as "0x…" in every file and on every screen.</summary>
 [JsonConverter(typeof(KernelAddressJson))]
-public readonly record struct KernelAddress(ulong Value) : IComparable<KernelAddress>
+public readonly record struct KernelAddress(ulong Value)
 {
     /// <summary>The null pointer.</summary>
     public static KernelAddress Null => default;
@@ -20,8 +20,6 @@ public readonly record struct KernelAddress(ulong Value) : IComparable<KernelAdd
     public static KernelAddress operator +(KernelAddress address, ulong bytes) => new(address.Value + bytes);
 
     public static KernelAddress operator -(KernelAddress address, ulong bytes) => new(address.Value - bytes);
-
-    public int CompareTo(KernelAddress other) => Value.CompareTo(other.Value);
 
     public override string ToString() => "0x" + Value.ToString("x", CultureInfo.InvariantCulture);
 }
