@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "compat.h"
+#include "../toolchain/compat.h"
 #include "held.h"
 #include "queue.h"
 

@@ -1,4 +1,4 @@
-#include "compat.h"
+#include "../toolchain/compat.h"
 #include "device.h"
 #include "ioctl.h"
 #include "public.h"

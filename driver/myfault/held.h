@@ -5,7 +5,7 @@
 
 #pragma once
 
-#include "compat.h"
+#include "../toolchain/compat.h"
 
 typedef struct _MYFAULT_HELD {
     KSPIN_LOCK Lock;

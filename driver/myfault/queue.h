@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "compat.h"
+#include "../toolchain/compat.h"
 
 typedef struct _MYFAULT_QUEUE {
     KSPIN_LOCK Lock;

@@ -16,7 +16,7 @@ MyFaultEcho(
      * Information says how much of it goes back.
      */
     InterlockedIncrement(&Device->Echoed);
-    MyFaultComplete(Irp, STATUS_SUCCESS, min(input, output));
+    MyFaultComplete(Irp, STATUS_SUCCESS, input < output ? input : output);
     return STATUS_SUCCESS;
 }
 
