@@ -8,7 +8,7 @@ set -u
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 . ../toolchain/toolchain.sh
 
-readonly sources=(driver.c held.c ioctl.c queue.c requests.c defects/hangirp.c)
+readonly sources=(*.c defects/*.c)
 readonly binary=bin/x64/myfault.sys
 
 usage() { fail $exit_usage "usage: [--compiler gcc|clang] [--opt O0|O2] [--arch x64|x86] [-o OUT] | --check | --record"; }
@@ -18,11 +18,11 @@ build() { # COMPILER OPT ARCH OUT
 }
 
 check() {
+    (cd bin/x64 && sha256sum --quiet -c myfault.sys.sha256) || fail $exit_different "$binary is not the file that myfault.sys.sha256 names"
     need_versions bin/x64/BUILD.txt gcc x64
     rebuilt=$(mktemp -d)
     trap 'rm -rf "$rebuilt"' EXIT
     build gcc O2 x64 "$rebuilt/myfault.sys" || exit
-    (cd bin/x64 && sha256sum --quiet -c myfault.sys.sha256) || fail $exit_different "$binary is not the file that myfault.sys.sha256 names"
     cmp "$rebuilt/myfault.sys" "$binary" || fail $exit_different "$binary is not what the sources give"
     echo "$binary: same bytes"
 }

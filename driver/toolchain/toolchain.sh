@@ -3,6 +3,9 @@
 # The same sources give the same bytes, whatever folder they lie in: paths are relative to the folder of the sources, the image has no
 # timestamp, no debug directory and no symbols.
 
+# One order of sorting, so that *.c links in the same order everywhere, and one language of the tools.
+export LC_ALL=C
+
 toolchain_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 readonly exit_different=1
@@ -92,31 +95,38 @@ build_with_gcc() { # O0|O2 x64|x86 OUT SOURCE…
 }
 
 # clang for MSVC's target has MSVC's calling convention, .pdata, stack cookie and __try; the mingw headers want to hear of a GNU compiler.
-build_with_clang() { # O0|O2 x64 OUT SOURCE…
-    local opt=$1 arch=$2 out=$3 include objects source object
+compile_with_clang() { # O0|O2 OUT SOURCE
+    local include
+    include=$(mingw_include x64) || exit
+    # shellcheck disable=SC2046
+    clang --target=x86_64-pc-windows-msvc -fgnuc-version=12 -include "$toolchain_folder/clang.h" $(common_flags "$1") \
+        -fasynchronous-unwind-tables -fstack-protector-strong -isystem "$include/ddk" -isystem "$include" -c -o "$2" "$3"
+}
+
+link_with_lld() { # OUT OBJECT-OR-LIBRARY…
+    local out=$1
+    shift
+    # /Brepro: a hash of the image instead of a timestamp.
+    lld-link /nologo /driver /entry:GsDriverEntry /subsystem:native,10.00 /osversion:10.0 /base:0x140000000 \
+        /dynamicbase /highentropyva /nxcompat /nodefaultlib /incremental:no /Brepro "/out:$out" "$@"
+}
+
+build_with_clang() ( # O0|O2 x64 OUT SOURCE…
+    opt=$1 arch=$2 out=$3
     shift 3
     [[ $arch == x64 ]] || fail $exit_usage "clang builds x64 only"
     need clang lld-link llvm-dlltool
-    include=$(mingw_include "$arch") || exit
-    objects=$(mktemp -d)
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
 
-    llvm-dlltool -m i386:x86-64 -d "$toolchain_folder/ntoskrnl.def" -l "$objects/ntoskrnl.lib" || exit
-
+    objects=()
     for source in "$@" "$toolchain_folder/gs.c"; do
         object=$(basename "$source" .c).obj
-        # shellcheck disable=SC2046
-        clang --target=x86_64-pc-windows-msvc -fgnuc-version=12 -include "$toolchain_folder/clang.h" $(common_flags "$opt") -fasynchronous-unwind-tables -fstack-protector-strong \
-            -isystem "$include/ddk" -isystem "$include" -c -o "$objects/$object" "$source" || { rm -rf "$objects"; exit 1; }
+        compile_with_clang "$opt" "$folder/$object" "$source" || exit
+        objects+=("$object")
     done
 
-    # /Brepro: a hash of the image instead of a timestamp. The objects are named in the order of the sources.
-    (
-        cd "$objects" || exit
-        lld-link /nologo /driver /entry:GsDriverEntry /subsystem:native,10.00 /osversion:10.0 /base:0x140000000 \
-            /dynamicbase /highentropyva /nxcompat /nodefaultlib /incremental:no /Brepro "/out:linked.sys" \
-            $(for source in "$@" gs.c; do basename "$source" .c; done | sed 's/$/.obj/') ntoskrnl.lib
-    ) && mv "$objects/linked.sys" "$out"
-    local status=$?
-    rm -rf "$objects"
-    return $status
-}
+    llvm-dlltool -m i386:x86-64 -d "$toolchain_folder/ntoskrnl.def" -l "$folder/ntoskrnl.lib" || exit
+    (cd "$folder" && link_with_lld linked.sys "${objects[@]}" ntoskrnl.lib) || exit
+    mv "$folder/linked.sys" "$out"
+)

@@ -12,24 +12,32 @@ readonly variants=(gcc-O0 gcc-O2 clang-O2)
 
 usage() { fail $exit_usage "usage: [-o FOLDER] | --check | --record"; }
 
+# myfault.sys is built here as well, so that tests can run it as each compiler makes it.
+readonly myfault=(../../driver/myfault/*.c ../../driver/myfault/defects/*.c)
+
 drivers_of() { # COMPILER
     local source
     for source in *.c; do
         # gcc has no C exceptions.
         [[ $1 == gcc && $source == seh.c ]] || echo "${source%.c}"
     done
+    echo myfault
+}
+
+sources_of() { # NAME
+    if [[ $1 == myfault ]]; then printf '%s\n' "${myfault[@]}"; else echo "$1.c"; fi
 }
 
 build_variant() { # FOLDER VARIANT
     local compiler=${2%-*} opt=${2#*-} name
     mkdir -p "$1/$2" || exit
     for name in $(drivers_of "$compiler"); do
-        "build_with_$compiler" "$opt" x64 "$1/$2/$name.sys" "$name.c" || fail $exit_different "$2/$name does not build"
+        "build_with_$compiler" "$opt" x64 "$1/$2/$name.sys" $(sources_of "$name") || fail $exit_different "$2/$name does not build"
     done
 }
 
 list() { # FOLDER VARIANT
-    (cd "$1" && LC_ALL=C sha256sum "$2"/*.sys)
+    (cd "$1" && sha256sum "$2"/*.sys)
 }
 
 # In a subshell for each variant, so that one missing compiler does not keep the others from being checked.
@@ -44,11 +52,16 @@ check_variant() ( # FOLDER VARIANT
 )
 
 check() {
-    local variant status result=0
+    local variant check status result=0 checks=()
     rebuilt=$(mktemp -d)
     trap 'rm -rf "$rebuilt"' EXIT
     for variant in "${variants[@]}"; do
-        check_variant "$rebuilt" "$variant"
+        check_variant "$rebuilt" "$variant" &
+        checks+=($!)
+    done
+
+    for check in "${checks[@]}"; do
+        wait "$check"
         status=$?
         ((status == 0 || result == exit_different)) || result=$status
     done
