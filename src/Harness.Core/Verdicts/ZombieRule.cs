@@ -61,7 +61,7 @@ internal static class ZombieRule
     // A stack that could not be read says nothing about what is on it.
     private static IEnumerable<Fact> OfItsKind(Checkpoint at, StuckThread? stuck)
     {
-        bool? Read(bool holds) => stuck is null || stuck.Thread.Stack.Count == 0 ? null : holds;
+        bool? Read(bool holds) => stuck is { Thread.Stack.Count: 0 } ? null : holds;
         switch (stuck?.Hold)
         {
             case Hold.BlockedInDispatch:
