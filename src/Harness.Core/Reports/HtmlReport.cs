@@ -93,7 +93,7 @@ public static class HtmlReport
         page.WriteLine("<h2>Run</h2>\n<dl>");
         (string, string)[] rows =
         [
-            ("driver", run.Driver.Path), ("sha256", run.Driver.Sha256), ("device", run.Driver.Device), ("seed", HexText.Of(run.Seed)),
+            ("driver", run.Driver.Path), ("sha256", run.Driver.Sha256), ("device", run.Driver.Device), ("seed", run.Seed.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             ("harness", run.HarnessVersion), ("run again", run.Replay),
         ];
         foreach (var (name, value) in rows) page.WriteLine($"<dt>{name}</dt><dd><code>{Text(value)}</code></dd>");

@@ -22,6 +22,7 @@ internal static class Specimen
         if (type == typeof(bool)) return true;
         if (type == typeof(int)) return 412;
         if (type == typeof(byte)) return (byte)200;
+        if (type == typeof(ushort)) return (ushort)50_000;
         if (type == typeof(uint)) return 0xFFFF_FFFEu;
         if (type == typeof(ulong)) return ulong.MaxValue;
         if (type == typeof(TimeSpan)) return TimeSpan.FromTicks(3_000_000_001);
@@ -32,7 +33,10 @@ internal static class Specimen
         if (type == typeof(byte[])) return new byte[] { 0, 1, 255 };
         if (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IReadOnlyList<>)) return List(type.GetGenericArguments()[0], depth);
         var constructor = type.GetConstructors().MaxBy(c => c.GetParameters().Length)!;
-        return constructor.Invoke([.. constructor.GetParameters().Select(p => Of(p.ParameterType, depth + 1))]);
+        var made = constructor.Invoke([.. constructor.GetParameters().Select(p => Of(p.ParameterType, depth + 1))]);
+        foreach (var property in type.GetProperties().Where(p => p.SetMethod is not null && constructor.GetParameters().All(c => c.Name != p.Name)))
+            property.SetValue(made, Of(property.PropertyType, depth + 1));
+        return made;
     }
 
     private static Array List(Type element, int depth)

@@ -39,7 +39,7 @@ public sealed class ReportTests
         var story = Story(Outcome.Zombie, Tale.Zombie().Evidence);
 
         story.Should().Contain("0.000000 s  victim (pid 412) calls DeviceIoControl(h, 0x222008)")
-            .And.Contain("0.001000 s  IoCancelIrp on IRP 0xffff800000102000")
+            .And.Contain("0.001000 s  IoCancelIrp(0xffff800000102000) from nt!IopCancelAlertedRequest: no cancel routine\n")
             .And.Contain("600.001000 s")
             .And.Contain("nt!IopCancelAlertedRequest+0x6d")
             .And.Contain("guilty.sys")
@@ -169,6 +169,17 @@ public sealed class ReportTests
 
         json.RootElement.GetProperty("thread").ValueKind.Should().Be(JsonValueKind.Null);
         json.RootElement.GetProperty("threads").GetArrayLength().Should().Be(1);
+    }
+
+    [Fact]
+    public void A_look_from_before_the_kill_names_no_thread_that_keeps_the_victim_alive()
+    {
+        var run = Tale.Run(Outcome.Ended);
+        var evidence = Tale.Pending().Seen("waiting", Tale.Stuck() with { WaitMode = ProcessorMode.UserMode }).Killed()
+            .Add(new BugChecked(0x44, [Tale.Irp], "guilty.sys+0x1", [])).Evidence;
+        using var json = JsonDocument.Parse(JsonLine.Of(run, evidence, Judge.Of(run, evidence), "/r"));
+
+        json.RootElement.GetProperty("thread").ValueKind.Should().Be(JsonValueKind.Null);
     }
 
     [Fact]

@@ -24,6 +24,7 @@ public sealed class ZombieRuleTests
         finding.Driver.Should().Be("guilty.sys");
         finding.Expected.Should().BeFalse();
         judgement.Because.Should().Contain("'victim' (pid 412)").And.Contain("10 min").And.Contain("guilty.sys holds 1 IRP without a cancel routine");
+        finding.Says.Should().StartWith(judgement.Because).And.Contain("Thread 416 waits in nt!IopCancelAlertedRequest: (Executive) KernelMode Non-Alertable");
     }
 
     [Fact]
