@@ -253,6 +253,27 @@ public sealed class ZombieRuleTests
     }
 
     [Fact]
+    public void What_could_not_be_read_is_missing_and_not_absent()
+    {
+        var unread = Tale.Zombie().Evidence.WithThread(t => t with { Irps = [] })
+            .With<KernelMemorySeen>(o => o with { Processes = [o.Processes[0] with { Notes = ["the IRP list of thread 416 is not readable"] }] });
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), unread);
+
+        judgement.Verdict.Should().Be(Verdict.Inconclusive);
+        judgement.Because.Should().Contain("the IRP list of thread 416 is not readable");
+        judgement.Facts.Should().Contain(f => f.Name == "an IRP on the thread's or the file object's list" && f.Holds == null);
+        judgement.Findings.Should().BeEmpty("nothing is known to be unexplained");
+    }
+
+    [Fact]
+    public void A_note_about_something_else_does_not_weaken_what_was_read()
+    {
+        var noted = Tale.Zombie().Evidence.With<KernelMemorySeen>(o => o with { Notes = ["module 7 has no name"] });
+
+        Judge.Of(Tale.Run(Outcome.Zombie), noted).Verdict.Should().Be(Verdict.Pass);
+    }
+
+    [Fact]
     public void Collectors_that_disagree_prove_nothing()
     {
         var signalled = Tale.Zombie().Evidence.With<KernelMemorySeen>(o => o with { Processes = [o.Processes[0] with { Signalled = true }] });
