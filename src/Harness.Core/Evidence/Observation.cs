@@ -68,7 +68,7 @@ public sealed record ExportsMissing(string Module, IReadOnlyList<string> Names) 
 /// <param name="Detail">What it was, one sentence.</param>
 public sealed record Unmodelled(string What, string Caller, string Detail) : Observation;
 
-/// <summary>A client thread entered a system call. <paramref name="Call"/> as a person would write it: "DeviceIoControl(h, 0x222008)".</summary>
+/// <summary>A client thread entered a system call. <paramref name="Call"/> as a person would write it, the Win32 function first: "CreateFile(\\.\X)", "DeviceIoControl(h, 0x222008)".</summary>
 public sealed record CallEntered(string Process, int Pid, int Tid, string Call, string? Request) : Observation;
 
 /// <summary>A system call came back to its client. Information: IO_STATUS_BLOCK.Information in bytes where the call has one.</summary>
@@ -86,7 +86,9 @@ public sealed record ConditionPassed(string Condition, string Process, string? R
 /// <param name="Driver">The module of the dispatch routine, "myfault.sys".</param>
 /// <param name="StackLocation">1 = lowest; StackCount = first to receive it.</param>
 /// <param name="Tid">The thread that made the call.</param>
-public sealed record IrpSent(KernelAddress Irp, string? Request, IrpMajor Major, [property: JsonConverter(typeof(HexNullableUInt32Json))] uint? Ioctl, string Device, string Driver, int StackLocation, int Tid) : Observation;
+public sealed record IrpSent(KernelAddress Irp, string? Request,
+    [property: JsonConverter(typeof(JsonStringEnumConverter<IrpMajor>))] IrpMajor Major,
+    [property: JsonConverter(typeof(HexNullableUInt32Json))] uint? Ioctl, string Device, string Driver, int StackLocation, int Tid) : Observation;
 
 /// <summary>The dispatch routine of the top driver came back to the I/O manager.</summary>
 public sealed record DispatchReturned(KernelAddress Irp, string? Request, NtStatus Status) : Observation;
