@@ -86,7 +86,9 @@ public sealed record ConditionPassed(string Condition, string Process, string? R
 /// <param name="Driver">The module of the dispatch routine, "driver.sys".</param>
 /// <param name="StackLocation">1 = lowest; StackCount = first to receive it.</param>
 /// <param name="Tid">The thread that made the call.</param>
-public sealed record IrpSent(KernelAddress Irp, string? Request, IrpMajor Major, [property: JsonConverter(typeof(HexNullableUInt32Json))] uint? Ioctl, string Device, string Driver, int StackLocation, int Tid) : Observation;
+public sealed record IrpSent(KernelAddress Irp, string? Request,
+    [property: JsonConverter(typeof(JsonStringEnumConverter<IrpMajor>))] IrpMajor Major,
+    [property: JsonConverter(typeof(HexNullableUInt32Json))] uint? Ioctl, string Device, string Driver, int StackLocation, int Tid) : Observation;
 
 /// <summary>The dispatch routine of the top driver came back to the I/O manager.</summary>
 public sealed record DispatchReturned(KernelAddress Irp, string? Request, NtStatus Status) : Observation;

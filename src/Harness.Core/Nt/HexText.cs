@@ -50,3 +50,13 @@ internal sealed class HexNullableUInt32Json : JsonConverter<uint?>
         else Inner.Write(writer, value.Value, options);
     }
 }
+
+/// <summary>Bytes in JSON: "0a0bff", as <c>--input</c> takes them; an empty array is "".</summary>
+internal sealed class HexBytesJson : JsonConverter<byte[]>
+{
+    public override byte[] Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        Convert.FromHexString(reader.GetString() ?? "");
+
+    public override void Write(Utf8JsonWriter writer, byte[] value, JsonSerializerOptions options) =>
+        writer.WriteStringValue(Convert.ToHexStringLower(value));
+}

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Harness.Core.Nt;
 
 namespace Harness.Core.Stories;
 
@@ -36,7 +37,9 @@ public sealed record OpenDevice(string Handle, string? Device = null, bool Overl
 /// <param name="Code">The I/O control code.</param>
 /// <param name="Input">The input buffer's bytes.</param>
 /// <param name="OutputLength">The output buffer's length in bytes.</param>
-public sealed record DeviceControl(string Handle, string Request, uint Code, byte[] Input, int OutputLength) : Act;
+public sealed record DeviceControl(string Handle, string Request,
+    [property: JsonConverter(typeof(HexUInt32Json))] uint Code,
+    [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, int OutputLength) : Act;
 
 /// <summary>CancelIo: the calling thread's requests on the handle.</summary>
 public sealed record CancelIo(string Handle) : Act;
@@ -51,10 +54,10 @@ public sealed record CancelSynchronousIo(string Thread) : Act;
 public sealed record Close(string Handle) : Act;
 
 /// <summary>TerminateProcess on another process of the story.</summary>
-public sealed record Terminate(string Process, uint ExitStatus) : Act;
+public sealed record Terminate(string Process, [property: JsonConverter(typeof(HexUInt32Json))] uint ExitStatus) : Act;
 
 /// <summary>ExitProcess: the process ends itself.</summary>
-public sealed record Exit(uint ExitStatus) : Act;
+public sealed record Exit([property: JsonConverter(typeof(HexUInt32Json))] uint ExitStatus) : Act;
 
 /// <summary>GetOverlappedResult(wait): waits in user mode for an overlapped request.</summary>
 public sealed record AwaitRequest(string Request) : Act;

@@ -1,3 +1,6 @@
+using System.Text.Json.Serialization;
+using Harness.Core.Nt;
+
 namespace Harness.Core.Stories;
 
 /// <summary>A story with a name. It is told anew for each driver under test and cannot know on which target it will run.</summary>
@@ -28,4 +31,6 @@ public abstract class Scenario
 /// <param name="OutputLength">Its output buffer's length in bytes.</param>
 /// <param name="Expected">What should become of the victim.</param>
 /// <param name="Settle">How long the story waits after the kill before it looks.</param>
-public sealed record Choices(uint Ioctl, byte[] Input, int OutputLength, Outcome Expected, TimeSpan Settle);
+public sealed record Choices(
+    [property: JsonConverter(typeof(HexUInt32Json))] uint Ioctl,
+    [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, int OutputLength, Outcome Expected, TimeSpan Settle);

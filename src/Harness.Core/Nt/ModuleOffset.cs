@@ -1,0 +1,27 @@
+namespace Harness.Core.Nt;
+
+/// <summary>Names of code as evidence spells them: "driver.sys+0x1234", "nt!IopCancelAlertedRequest+0x6d".</summary>
+public static class ModuleOffset
+{
+    /// <summary>The kernel's own module name.</summary>
+    public const string Kernel = "nt";
+
+    /// <summary>"driver.sys" of "driver.sys+0x1234", "nt" of "nt!KeWait+0x3"; null of a bare address or of nothing.</summary>
+    public static string? Module(string? place)
+    {
+        if (string.IsNullOrEmpty(place) || place.StartsWith("0x", StringComparison.OrdinalIgnoreCase)) return null;
+        var cut = place.AsSpan().IndexOfAny('!', '+');
+        return cut < 0 ? place : place[..cut];
+    }
+
+    /// <summary>"nt!IopCancelAlertedRequest" of "nt!IopCancelAlertedRequest+0x6d".</summary>
+    public static string Function(string place)
+    {
+        var cut = place.LastIndexOf('+');
+        return cut < 0 ? place : place[..cut];
+    }
+
+    /// <summary>True for code outside the kernel image and inside a module.</summary>
+    public static bool IsDriver(string? module) =>
+        module is not null && !module.Equals(Kernel, StringComparison.OrdinalIgnoreCase) && !module.Equals("hal", StringComparison.OrdinalIgnoreCase);
+}

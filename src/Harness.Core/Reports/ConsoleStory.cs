@@ -1,0 +1,133 @@
+using Harness.Core.Evidence;
+using Harness.Core.Nt;
+using Harness.Core.Verdicts;
+
+namespace Harness.Core.Reports;
+
+/// <summary>One run told in a terminal of 100 columns: the timeline, the debugger's view, the guilty driver, the verdict and why.</summary>
+public static class ConsoleStory
+{
+    private const int Width = 100;
+    private const int ClockWidth = 14;
+
+    /// <summary>Writes the story. <paramref name="runFolder"/> is shown as given; <paramref name="color"/> allows ANSI colours.</summary>
+    public static void Write(TextWriter writer, RunDescription run, IReadOnlyList<Observation> evidence, Judgement judgement, string runFolder, bool color)
+    {
+        var ink = new Ink(color);
+        var look = new LastLook(run, evidence);
+        writer.WriteLine(ink.Strong($"{run.Scenario}  on target {run.Target}: {run.Driver.FileName}, {run.Driver.Device}, ioctl {HexText.Of(run.Choices.Ioctl)}"));
+        writer.WriteLine();
+        foreach (var entry in Timeline.Of(evidence)) Tell(writer, ink, entry);
+        ShowDebugger(writer, ink, look);
+        ShowGuilty(writer, ink, judgement);
+        ShowVerdict(writer, ink, judgement);
+        writer.WriteLine();
+        Labelled(writer, "run folder", Printable.Line(runFolder));
+        Labelled(writer, "run again", Printable.Line(run.Replay));
+    }
+
+    private static void Tell(TextWriter writer, Ink ink, TimelineEntry entry)
+    {
+        var first = true;
+        foreach (var line in Wrap(entry.Text, Width - ClockWidth - 2))
+        {
+            var clock = first ? Spelled.Clock(entry.At).PadLeft(ClockWidth) : new string(' ', ClockWidth);
+            writer.WriteLine($"{ink.Faint(clock)}  {ink.Of(entry.Voice, line)}");
+            first = false;
+        }
+    }
+
+    private static void ShowDebugger(TextWriter writer, Ink ink, LastLook look)
+    {
+        if (look.At?.Memory is not { } memory) return;
+        writer.WriteLine();
+        writer.WriteLine(ink.Strong($"What a kernel debugger shows at '{Printable.Line(memory.Checkpoint)}' ({Spelled.Clock(memory.At)})"));
+        writer.WriteLine();
+        if (look.At.Record is null)
+        {
+            writer.WriteLine($"  {look.Testimony.Victim} is not in kernel memory any more.");
+            return;
+        }
+
+        foreach (var line in DebuggerView.Of(look.At.Record)) writer.WriteLine(("  " + Printable.Line(line)).TrimEnd());
+    }
+
+    private static void ShowGuilty(TextWriter writer, Ink ink, Judgement judgement)
+    {
+        foreach (var finding in judgement.Findings)
+        {
+            writer.WriteLine();
+            writer.WriteLine($"{ink.Strong("guilty driver")}  {ink.Of(Voice.Alarm, Printable.Line(finding.Driver ?? "cannot be told"))}");
+            Labelled(writer, "finding", $"{finding.Id}{(finding.Expected ? " (expected)" : "")}: {Printable.Line(finding.Title)}");
+            Labelled(writer, "", Printable.Line(finding.Says));
+        }
+    }
+
+    private static void ShowVerdict(TextWriter writer, Ink ink, Judgement judgement)
+    {
+        writer.WriteLine();
+        var word = judgement.Verdict.ToString().ToUpperInvariant();
+        var first = true;
+        foreach (var line in Wrap(Printable.Line(judgement.Because), Width - 15))
+        {
+            writer.WriteLine(first ? ink.Verdict(judgement.Verdict, word) + new string(' ', 15 - word.Length) + line : new string(' ', 15) + line);
+            first = false;
+        }
+
+        foreach (var fact in judgement.Facts)
+        {
+            var mark = fact.Holds switch { true => "yes", false => "no", null => "?" };
+            var name = Printable.Line(fact.Name);
+            writer.WriteLine($"{"",15}{mark,-5}{name}{(fact.Source is null ? "" : ink.Faint($"  [{fact.Source}]"))}");
+        }
+    }
+
+    private static void Labelled(TextWriter writer, string label, string text)
+    {
+        foreach (var line in Wrap(text, Width - 15))
+        {
+            writer.WriteLine($"{label,-15}{line}");
+            label = "";
+        }
+    }
+
+    /// <summary>Breaks at spaces; a word longer than the line stays whole, so that a path or a command can be copied.</summary>
+    internal static IEnumerable<string> Wrap(string text, int width)
+    {
+        while (text.Length > width)
+        {
+            var cut = text.LastIndexOf(' ', width);
+            if (cut <= 0) cut = text.IndexOf(' ', width);
+            if (cut < 0) break;
+            yield return text[..cut];
+            text = text[(cut + 1)..];
+        }
+
+        yield return text;
+    }
+
+    private readonly record struct Ink(bool Color)
+    {
+        internal string Strong(string text) => Paint("1", text);
+
+        internal string Faint(string text) => Paint("2", text);
+
+        internal string Of(Voice voice, string text) => voice switch
+        {
+            Voice.Client => Paint("36", text),
+            Voice.Driver => Paint("33", text),
+            Voice.Alarm => Paint("1;31", text),
+            Voice.Harness => Paint("2", text),
+            _ => text,
+        };
+
+        internal string Verdict(Verdict verdict, string text) => verdict switch
+        {
+            Verdicts.Verdict.Pass => Paint("1;32", text),
+            Verdicts.Verdict.Fail or Verdicts.Verdict.Error => Paint("1;31", text),
+            _ => Paint("1;33", text),
+        };
+
+        private string Paint(string code, string text) => Color ? $"\u001b[{code}m{text}\u001b[0m" : text;
+    }
+}

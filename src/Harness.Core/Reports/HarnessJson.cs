@@ -1,0 +1,43 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Harness.Core.Evidence;
+using Harness.Core.Verdicts;
+
+namespace Harness.Core.Reports;
+
+/// <summary>
+/// Every JSON of this project goes through here, so that nothing needs reflection. Names are camelCase; addresses, codes and bytes are
+/// hexadecimal strings; a TimeSpan is "[d.]hh:mm:ss[.fffffff]"; NT's enumerations keep NT's spelling ("DelayExecution").
+/// A missing or null field that should be there is an error, an unknown one is skipped.
+/// </summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UseStringEnumConverter = true,
+    RespectRequiredConstructorParameters = true,
+    RespectNullableAnnotations = true,
+    AllowOutOfOrderMetadataProperties = true,
+    GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(Observation))]
+[JsonSerializable(typeof(RunDescription))]
+[JsonSerializable(typeof(Judgement))]
+[JsonSerializable(typeof(RunLine))]
+public sealed partial class HarnessJson : JsonSerializerContext;
+
+/// <summary>The two ways <see cref="HarnessJson"/> is laid out. Both write the same bytes on every system.</summary>
+public static class JsonLayout
+{
+    // Files and terminals, not web pages: "driver.sys+0x1234" must stay readable.
+    private static readonly JavaScriptEncoder Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping;
+
+    /// <summary>On one line, for JSON Lines.</summary>
+    public static HarnessJson OneLine { get; } = new(new JsonSerializerOptions(HarnessJson.Default.Options) { Encoder = Encoder });
+
+    /// <summary>Indented, for run.json and verdict.json.</summary>
+    public static HarnessJson Indented { get; } = new(new JsonSerializerOptions(HarnessJson.Default.Options)
+    {
+        Encoder = Encoder,
+        WriteIndented = true,
+        NewLine = "\n",
+    });
+}

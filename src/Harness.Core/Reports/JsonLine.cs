@@ -1,0 +1,40 @@
+using System.Text.Json;
+using Harness.Core.Diagnosis;
+using Harness.Core.Evidence;
+using Harness.Core.Nt;
+using Harness.Core.Verdicts;
+
+namespace Harness.Core.Reports;
+
+/// <summary>One run as <c>--format json</c> prints it: a <see cref="RunLine"/> on one line.</summary>
+public static class JsonLine
+{
+    /// <summary>The line, without a line end.</summary>
+    public static string Of(RunDescription run, IReadOnlyList<Observation> evidence, Judgement judgement, string absoluteRunFolder)
+    {
+        var look = new LastLook(run, evidence);
+        var line = new RunLine(run.Scenario, run.Target, judgement.Verdict, judgement.Outcome,
+            judgement.After is { } after ? after.Ticks / (decimal)TimeSpan.TicksPerMillisecond : null,
+            [.. judgement.Findings.Select(f => new FindingLine(f.Id, f.Title, f.Code, f.Parameters, f.Driver, f.Says))],
+            Process(look),
+            look.KeepsAlive is { } thread ? Thread(thread) : null,
+            [.. look.Threads.Select(Thread)],
+            [.. look.Irps.Select(Irp)],
+            absoluteRunFolder, run.Replay);
+        return JsonSerializer.Serialize(line, JsonLayout.OneLine.RunLine);
+    }
+
+    private static ProcessLine? Process(LastLook look) => look.Testimony.Pid is not { } pid ? null
+        : new ProcessLine(pid, look.At?.State?.Image ?? look.At?.Record?.Image ?? look.Testimony.Story.Victim + ".exe",
+            look.At?.State?.Listed, look.At?.State?.Signalled, look.Testimony.Kill?.Result.Hex);
+
+    private static ThreadLine Thread(ThreadRecord thread) => new(thread.Tid, thread.State.ToString(), thread.WaitReason.ToString(), thread.WaitMode.ToString(),
+        thread.Alertable, thread.WaitObject, [.. thread.Stack.Select(f => f.Name)]);
+
+    private static IrpLine Irp(IrpRecord irp)
+    {
+        var location = irp.Locations.FirstOrDefault(l => l.Current);
+        return new IrpLine(irp.Address, irp.List, irp.Cancel, irp.CancelRoutine, location?.Major.NtName(),
+            location?.Ioctl is { } code ? HexText.Of(code) : null, irp.Device, irp.Holder, irp.CurrentLocation);
+    }
+}

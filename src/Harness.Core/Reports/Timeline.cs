@@ -1,0 +1,77 @@
+using System.Globalization;
+using Harness.Core.Evidence;
+using Harness.Core.Nt;
+using Harness.Core.Verdicts;
+
+namespace Harness.Core.Reports;
+
+/// <summary>Who speaks in a line of the timeline.</summary>
+internal enum Voice
+{
+    Client, Kernel, Driver, Harness, Alarm,
+}
+
+/// <summary>One line of the story.</summary>
+internal sealed record TimelineEntry(TimeSpan At, Voice Voice, string Text);
+
+/// <summary>The evidence in the words of a person who tells what happened.</summary>
+internal static class Timeline
+{
+    /// <summary>Beyond this a reader is better served by evidence.jsonl: the middle is left out, and says so.</summary>
+    private const int Longest = 400;
+
+    internal static IReadOnlyList<TimelineEntry> Of(IReadOnlyList<Observation> evidence)
+    {
+        if (evidence.Count <= Longest) return [.. evidence.SelectMany(Entries)];
+        var head = evidence.Take(Longest / 2).SelectMany(Entries);
+        var tail = evidence.Skip(evidence.Count - (Longest / 2)).SelectMany(Entries);
+        var gap = new TimelineEntry(evidence[Longest / 2].At, Voice.Harness, $"… {evidence.Count - Longest} more observations in evidence.jsonl …");
+        return [.. head, gap, .. tail];
+    }
+
+    private static IEnumerable<TimelineEntry> Entries(Observation seen) =>
+        Told(seen).Select(line => new TimelineEntry(seen.At, line.Voice, Printable.Line(line.Text)));
+
+    private static IEnumerable<(Voice Voice, string Text)> Told(Observation seen) => seen switch
+    {
+        DriverLoaded o => [(Voice.Kernel, $"{o.Module} is loaded at {o.Base}")],
+        DriverEntryReturned o => [(o.Status.IsSuccess ? Voice.Driver : Voice.Alarm,
+            $"{o.Module}: DriverEntry returns {o.Status}{(o.Devices.Count > 0 ? ", devices: " + string.Join(", ", o.Devices) : "")}")],
+        ExportsMissing o => [(Voice.Harness, $"{o.Module} imports what this target does not model: {string.Join(", ", o.Names)}")],
+        Unmodelled o => [(Voice.Alarm, $"{o.Caller} needs {o.What}, which is not modelled: {o.Detail}")],
+        CallEntered o => [(Voice.Client, $"{Who(o.Process, o.Pid)} calls {o.Call}")],
+        CallReturned o => [(Voice.Client, $"{Who(o.Process, o.Pid)}: {o.Call} returns {o.Status}{Bytes(o.Information)}")],
+        ConditionPassed o => [(o.Held ? Voice.Harness : Voice.Alarm, o.Held ? $"now: {o.Condition}" : $"the limit passed, and not: {o.Condition}")],
+        IrpSent o => [(Voice.Kernel, $"{o.Driver} ({o.Device}) is sent IRP {o.Irp}: {Spelled.Request(o.Major, o.Ioctl)}")],
+        DispatchReturned o => [(Voice.Driver, $"the dispatch routine returns {o.Status} for IRP {o.Irp}")],
+        CancelRequested { CancelRoutine: null } o => [(Voice.Kernel, $"IoCancelIrp on IRP {o.Irp}, from {o.By}: no cancel routine")],
+        CancelRequested o => [(Voice.Kernel, $"IoCancelIrp on IRP {o.Irp}, from {o.By}: calls the cancel routine {o.CancelRoutine}")],
+        CancelRoutineReturned o => [(Voice.Driver, $"the cancel routine {o.CancelRoutine} returns")],
+        IrpCompleted o => [(Voice.Driver, $"{o.By} completes IRP {o.Irp}: {o.Status}{Bytes(o.Information)}")],
+        IrpDisassociated o => [(Voice.Alarm, $"the I/O manager gives up on IRP {o.Irp}: {o.Driver} ({o.Device}) did not complete it in five minutes")],
+        TerminateRequested o => [(Voice.Client, $"TerminateProcess on {Who(o.Process, o.Pid)}: {o.Result}")],
+        ThreadEnded o => [(Voice.Kernel, $"{Who(o.Process, o.Pid)}: thread {o.Tid} has ended")],
+        ProcessEnded o => [(Voice.Kernel, $"{Who(o.Process, o.Pid)} has ended, exit status {o.ExitStatus.Hex}")],
+        DebugPrinted o => [(Voice.Driver, $"DbgPrint: {o.Text}")],
+        BugChecked o => [(Voice.Alarm, $"the machine stops with {new BugCheck(o.Code).Hex} {new BugCheck(o.Code)} ({string.Join(", ", o.Parameters)}), raised by {o.By}")],
+        DriverFault o => [(Voice.Alarm, $"{o.Id}: {o.By}: {o.Detail}")],
+        RunStopped o => [(Voice.Alarm, $"the target stops the run: {o.Why}")],
+        ProcessStates o => o.Processes.Select(p => (Voice.Harness, $"checkpoint '{o.Checkpoint}', process list: {State(p)}")),
+        KernelMemorySeen o => [(Voice.Harness, $"checkpoint '{o.Checkpoint}', kernel memory: {Count(o.Processes.Count, "process", "processes")}, {Count(o.Processes.Sum(p => p.Threads.Count), "thread", "threads")}, {Count(o.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Irps).DistinctBy(i => i.Address).Count(), "IRP", "IRPs")}")],
+        _ => [(Voice.Harness, $"{seen.GetType().Name} ({seen.Source})")],
+    };
+
+    private static string State(ProcessState process)
+    {
+        var who = Who(process.Name, process.Pid);
+        if (process.Signalled) return $"{who} has ended";
+        var waits = process.Threads.Select(t => t.State == ThreadState.Waiting ? $"{t.State} ({t.WaitReason})" : t.State.ToString());
+        return $"{who} is {(process.Listed ? "listed" : "not listed")}, not signalled; threads: {string.Join(", ", waits)}";
+    }
+
+    private static string Who(string process, int pid) => $"{process} (pid {pid.ToString(CultureInfo.InvariantCulture)})";
+
+    private static string Bytes(ulong information) => information == 0 ? "" : $", {information.ToString(CultureInfo.InvariantCulture)} bytes";
+
+    private static string Count(int count, string one, string many) => $"{count.ToString(CultureInfo.InvariantCulture)} {(count == 1 ? one : many)}";
+}

@@ -1,0 +1,51 @@
+using Harness.Core.Evidence;
+using Harness.Core.Stories;
+
+namespace Harness.Core.Verdicts;
+
+/// <summary>What a promise came to.</summary>
+/// <param name="Fact">The promise as a fact.</param>
+/// <param name="Finding">When it was broken.</param>
+/// <param name="Obstacle">When it cannot be told.</param>
+internal sealed record Kept(Fact Fact, Finding? Finding = null, string? Obstacle = null);
+
+/// <summary>The promises about a request. Its outcome is <see cref="OutcomeRule"/>'s business.</summary>
+internal static class PromiseRules
+{
+    internal const string Broken = "promise-broken-";
+
+    internal static Kept? Weigh(Testimony testimony, Promise promise) => promise switch
+    {
+        RequestStatusPromise status => RequestStatus(testimony, status),
+        CancelRoutineRanPromise ran => CancelRoutineRan(testimony, ran),
+        OutcomePromise => null,
+        _ => new Kept(new Fact(promise.GetType().Name, null, null), null, $"No rule knows the promise {promise.GetType().Name}."),
+    };
+
+    private static Kept RequestStatus(Testimony testimony, RequestStatusPromise promise)
+    {
+        var name = $"request '{promise.Request}' completed with {promise.Status}";
+        var completion = testimony.Of<IrpCompleted>(promise.Request, o => (o.Irp, o.Request)).LastOrDefault();
+        if (completion is null) return new Kept(new Fact(name, null, null), null, $"No evidence that the request '{promise.Request}' was completed.");
+        if (completion.Status == promise.Status) return new Kept(new Fact(name, true, Citation.Of(completion)));
+        return new Kept(new Fact(name, false, Citation.Of(completion)), new Finding(Broken + "request-status", "Wrong completion status", null, [],
+            Nt.ModuleOffset.Module(completion.By),
+            $"{completion.By} completed the request '{promise.Request}' with {completion.Status} instead of {promise.Status} at {Spelled.Clock(completion.At)} ({Citation.Of(completion)}).", false));
+    }
+
+    private static Kept CancelRoutineRan(Testimony testimony, CancelRoutineRanPromise promise)
+    {
+        var name = $"a cancel routine was called for '{promise.Request}'";
+        var cancels = testimony.Of<CancelRequested>(promise.Request, o => (o.Irp, o.Request)).ToList();
+        if (cancels.Count == 0) return new Kept(new Fact(name, null, null), null, $"No evidence that the request '{promise.Request}' was cancelled.");
+        if (cancels.FirstOrDefault(c => c.CancelRoutine is not null) is { } called) return new Kept(new Fact(name, true, Citation.Of(called)));
+        var first = cancels[0];
+        return new Kept(new Fact(name, false, Citation.Of(first)), new Finding(Broken + "cancel-routine-ran", "No cancel routine", null, [],
+            Holder(testimony, first),
+            $"IoCancelIrp found no cancel routine on IRP {first.Irp} of the request '{promise.Request}' at {Spelled.Clock(first.At)} ({Citation.Of(first)}).", false));
+    }
+
+    // Whoever was last handed the IRP before it was cancelled.
+    private static string? Holder(Testimony testimony, CancelRequested cancel) =>
+        testimony.Evidence.OfType<IrpSent>().LastOrDefault(o => o.Irp == cancel.Irp && o.N < cancel.N)?.Driver;
+}

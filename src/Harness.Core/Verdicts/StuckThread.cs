@@ -1,0 +1,83 @@
+using Harness.Core.Diagnosis;
+using Harness.Core.Nt;
+
+namespace Harness.Core.Verdicts;
+
+/// <summary>Why a thread of a terminated process cannot end.</summary>
+internal enum Hold
+{
+    /// <summary>No rule knows.</summary>
+    Unexplained,
+
+    /// <summary>IopCancelAlertedRequest waits on the file's event without limit: IoCancelIrp found no cancel routine.</summary>
+    NoCancelRoutine,
+
+    /// <summary>IopCancelAlertedRequest polls every 10 ms: a cancel routine ran and the IRP is still not complete.</summary>
+    CancelRoutineDidNotComplete,
+
+    /// <summary>The exiting thread waits for its IRPs, or for those of a file object whose handle it closes.</summary>
+    Rundown,
+
+    /// <summary>A driver waits in kernel mode on its caller's thread.</summary>
+    BlockedInDispatch,
+
+    /// <summary>The I/O manager waits for a request that NT never cancels (create, cleanup, close).</summary>
+    UncancellableRequest,
+}
+
+/// <summary>One thread and what its own kernel state says about why it cannot end. Source: facts on zombies ("Two different waits in the same function").</summary>
+/// <param name="Thread">The thread.</param>
+/// <param name="Hold">Why it stays.</param>
+/// <param name="Function">The function that waits, "nt!IopCancelAlertedRequest"; for a driver's own wait its frame, "driver+0x1234".</param>
+/// <param name="Irp">The IRP it waits for; null when none is outstanding.</param>
+internal sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Function, IrpRecord? Irp)
+{
+    internal const string CancelAlertedRequest = "nt!IopCancelAlertedRequest";
+    internal const string CancelThreadIo = "nt!IoCancelThreadIo";
+    internal const string CleanupProcessResources = "nt!IopCleanupProcessResources";
+
+    /// <summary>Waiting, in kernel mode, not alertable: neither the exit APC nor an alert ends such a wait.</summary>
+    internal bool WaitsForGood => Thread is { WaitMode: ProcessorMode.KernelMode, Alertable: false } && (Thread.State == ThreadState.Waiting || BetweenPolls);
+
+    /// <summary>The polls of IopCancelAlertedRequest and IoCancelThreadIo: the delay is over and the thread is about to look again.</summary>
+    private bool BetweenPolls => Thread is { WaitReason: WaitReason.DelayExecution, State: ThreadState.Ready or ThreadState.DeferredReady or ThreadState.Standby };
+
+    /// <summary>Whose fault: the driver that holds the IRP, or the one whose own frame waits.</summary>
+    internal string? Driver => Hold == Hold.BlockedInDispatch ? InnermostDriver(Thread.Stack)?.Module : Irp?.Holder;
+
+    /// <summary>Looks at one thread. <paramref name="request"/>: the address of the story's own IRP, preferred when several are outstanding.</summary>
+    internal static StuckThread Look(ThreadRecord thread, KernelAddress? request)
+    {
+        var outstanding = thread.Irps.Where(IsOutstanding).ToList();
+        var irp = outstanding.FirstOrDefault(i => i.Address == request) ?? outstanding.FirstOrDefault(i => i.Cancel) ?? outstanding.FirstOrDefault();
+        var waiter = thread.Stack.FirstOrDefault(f => ModuleOffset.Function(f.Name) is CancelAlertedRequest or CancelThreadIo or CleanupProcessResources);
+        var driver = InnermostDriver(thread.Stack);
+
+        // The innermost of the two is the one that waits: a driver that waits inside IRP_MJ_CLEANUP has the rundown below it, and a driver
+        // whose own request to another device is being cancelled has IopCancelAlertedRequest above it.
+        if (driver is not null && (waiter is null || Depth(thread, driver) < Depth(thread, waiter)))
+            return new StuckThread(thread, Hold.BlockedInDispatch, driver.Name, irp);
+        if (waiter is not null)
+            return new StuckThread(thread, HoldOf(thread, waiter), ModuleOffset.Function(waiter.Name), irp);
+
+        var uncancellable = outstanding.FirstOrDefault(i => !i.Cancel && i.Locations.Any(l => l is { Current: true, Major: IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close }));
+        return uncancellable is not null && thread.Stack.Count > 0
+            ? new StuckThread(thread, Hold.UncancellableRequest, null, uncancellable)
+            : new StuckThread(thread, Hold.Unexplained, null, irp);
+    }
+
+    /// <summary>A driver still has it: the current location lies within the stack. Above the top it is completed and only its APC is due.</summary>
+    private static bool IsOutstanding(IrpRecord irp) => irp.CurrentLocation >= 1 && irp.CurrentLocation <= irp.StackCount;
+
+    private static Hold HoldOf(ThreadRecord thread, StackFrame waiter) => (ModuleOffset.Function(waiter.Name), thread.WaitReason) switch
+    {
+        (CancelAlertedRequest, WaitReason.Executive) => Hold.NoCancelRoutine,
+        (CancelAlertedRequest, WaitReason.DelayExecution) => Hold.CancelRoutineDidNotComplete,
+        (CancelThreadIo or CleanupProcessResources, _) => Hold.Rundown,
+        _ => Hold.Unexplained,
+    };
+
+    private static StackFrame? InnermostDriver(IReadOnlyList<StackFrame> stack) => stack.FirstOrDefault(f => ModuleOffset.IsDriver(f.Module));
+
+    private static int Depth(ThreadRecord thread, StackFrame frame) => thread.Stack.ToList().IndexOf(frame);
+}
