@@ -14,6 +14,9 @@ public static class MyFault
     /// <summary>MYFAULT_DEVICE_NAME.</summary>
     public const string Device = @"\Device\MyFault";
 
+    /// <summary>MYFAULT_LINK_NAME, by which \\.\MyFault is found. \?? is the same folder.</summary>
+    public const string Link = @"\DosDevices\MyFault";
+
     /// <summary>MYFAULT_ECHO_MAXIMUM: the longest input of ECHO, in bytes.</summary>
     public const int EchoMaximum = 4096;
 
@@ -56,8 +59,10 @@ public static class MyFault
     /// the committed binary or has its file name (another build of it).
     /// </summary>
     public static bool Is(string fileName, ReadOnlySpan<byte> image, string device) =>
-        string.Equals(device, Device, StringComparison.OrdinalIgnoreCase)
-        && (string.Equals(fileName, FileName, StringComparison.OrdinalIgnoreCase) || image.SequenceEqual(Image()));
+        (SameName(device, Device) || SameName(device.Replace(@"\??\", @"\DosDevices\", StringComparison.Ordinal), Link))
+        && (SameName(fileName, FileName) || image.SequenceEqual(Image()));
+
+    private static bool SameName(string one, string other) => string.Equals(one, other, StringComparison.OrdinalIgnoreCase);
 }
 
 /// <summary>One of MyFault's requests.</summary>
