@@ -71,6 +71,8 @@ internal static class DriverFault
             return $"there is no {(isOption ? "option" : command == root ? "command" : "argument")} '{unknown}'{NearMiss.Hint(unknown, known)}";
         }
 
+        if (command.Arguments.FirstOrDefault(argument => argument.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(argument) is null or { Tokens.Count: 0 }) is { } missing)
+            return $"{command.Name}: name a {missing.Name}";
         return command == root
             ? $"name a command: {string.Join(", ", root.Subcommands.Select(subcommand => subcommand.Name))} (driverfault --help tells more)"
             : FirstLine(parsed.Errors[0].Message);

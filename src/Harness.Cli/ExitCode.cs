@@ -3,7 +3,7 @@ using Harness.Core.Verdicts;
 namespace Harness.Cli;
 
 /// <summary>What the process returns; scripts rely on it.</summary>
-internal enum ExitCode
+public enum ExitCode
 {
     /// <summary>Everything passed.</summary>
     Pass = 0,
