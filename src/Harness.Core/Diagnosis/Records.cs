@@ -41,14 +41,14 @@ public sealed record ThreadRecord(KernelAddress Address, int Tid,
 /// <summary>What a thread waits for.</summary>
 /// <param name="Address">The dispatcher object.</param>
 /// <param name="Type">"NotificationEvent", "SynchronizationEvent", "Timer", "Mutant", "Semaphore", "Thread", "Process", "Queue"….</param>
-/// <param name="BelongsTo">What it is part of, when that can be told: "File 0x… \Device\MyFault (Event)", "Thread 0x… (Timer)".</param>
+/// <param name="BelongsTo">What it is part of, when that can be told: "File 0x… \Device\X (Event)", "Thread 0x… (Timer)".</param>
 public sealed record WaitObject(KernelAddress Address, string Type, string? BelongsTo);
 
 /// <summary>One frame of a kernel stack.</summary>
 /// <param name="Address">The instruction the frame will go on at.</param>
 /// <param name="StackPointer">RSP in that frame.</param>
-/// <param name="Name">"nt!IopCancelAlertedRequest+0x6d", "myfault+0x1234", or the address.</param>
-/// <param name="Module">"nt", "myfault.sys"; null outside any module.</param>
+/// <param name="Name">"nt!IopCancelAlertedRequest+0x6d", "driver.sys+0x1234", or the address.</param>
+/// <param name="Module">"nt", "driver.sys"; null outside any module.</param>
 public sealed record StackFrame(KernelAddress Address, KernelAddress StackPointer, string Name, string? Module);
 
 /// <summary>An IRP as !irp shows it.</summary>
@@ -81,7 +81,7 @@ public sealed record IrpRecord(KernelAddress Address, string List, bool Cancel, 
 /// <param name="Pending">SL_PENDING_RETURNED.</param>
 /// <param name="DeviceAddress">DEVICE_OBJECT.</param>
 /// <param name="Device">"\Device\X", or the address when unnamed.</param>
-/// <param name="Driver">The module that holds the driver object's code, "myfault.sys".</param>
+/// <param name="Driver">The module that holds the driver object's code, "driver.sys".</param>
 /// <param name="FileObject">FILE_OBJECT.</param>
 /// <param name="CompletionRoutine">"driver.sys+0x1234" or null.</param>
 public sealed record IrpLocation(int Number, bool Current,

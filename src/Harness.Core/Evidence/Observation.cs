@@ -83,7 +83,7 @@ public sealed record ConditionPassed(string Condition, string Process, string? R
 /// <param name="Major">IRP_MJ code.</param>
 /// <param name="Ioctl">The I/O control code for DeviceControl and InternalDeviceControl.</param>
 /// <param name="Device">The device's name, "\Device\X" or its address.</param>
-/// <param name="Driver">The module of the dispatch routine, "myfault.sys".</param>
+/// <param name="Driver">The module of the dispatch routine, "driver.sys".</param>
 /// <param name="StackLocation">1 = lowest; StackCount = first to receive it.</param>
 /// <param name="Tid">The thread that made the call.</param>
 public sealed record IrpSent(KernelAddress Irp, string? Request,

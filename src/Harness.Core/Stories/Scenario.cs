@@ -15,6 +15,12 @@ public abstract class Scenario
     /// <summary>The I/O control code sent when the user names none.</summary>
     public abstract uint DefaultIoctl { get; }
 
+    /// <summary>
+    /// What should become of the victim when the user doesn't say, given what the driver's author says of the request. A scenario about
+    /// sound requests expects <see cref="Outcome.Ended"/> whatever the request.
+    /// </summary>
+    public virtual Outcome ExpectedOutcome(Outcome ofTheRequest) => ofTheRequest;
+
     /// <summary>Tells the story for these choices.</summary>
     public abstract Story Tell(Choices choices);
 }
@@ -24,7 +30,7 @@ public abstract class Scenario
 /// <param name="Input">Its input bytes.</param>
 /// <param name="OutputLength">Its output buffer's length in bytes.</param>
 /// <param name="Expected">What should become of the victim.</param>
-/// <param name="Settle">How long the story waits after the kill before it judges; null: the target's own habit.</param>
+/// <param name="Settle">How long the story waits after the kill before it looks.</param>
 public sealed record Choices(
     [property: JsonConverter(typeof(HexUInt32Json))] uint Ioctl,
     [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, int OutputLength, Outcome Expected, TimeSpan Settle);

@@ -21,9 +21,9 @@ public interface ITarget
 }
 
 /// <summary>The driver a run loads.</summary>
-/// <param name="FileName">"myfault.sys", without folder.</param>
+/// <param name="FileName">"driver.sys", without folder.</param>
 /// <param name="Image">The file's bytes.</param>
-/// <param name="Device">The NT name of the device the client opens, "\Device\MyFault".</param>
+/// <param name="Device">The NT name of the device the client opens, "\Device\X".</param>
 public sealed record DriverUnderTest(string FileName, byte[] Image, string Device);
 
 /// <summary>The driver file cannot be loaded: the message says in one line what it is and what would help.</summary>

@@ -1,0 +1,90 @@
+using System.CommandLine;
+using Harness.Cli.Arguments;
+using Harness.Core.Reports;
+using Harness.Core.Stories;
+using Harness.Core.Targets;
+using Harness.Scenarios;
+
+namespace Harness.Cli.Commands;
+
+/// <summary><c>driverfault run</c>: plays scenarios one after the other, each into a run folder of its own.</summary>
+internal sealed class RunCommand
+{
+    private readonly Surroundings _around;
+    private readonly Argument<string[]> _scenarios = new("SCENARIO") { Arity = ArgumentArity.ZeroOrMore, Description = "what to run; all when none is named ('driverfault list')" };
+    private readonly Option<string?> _target = Text("--target", "TARGET", "where the driver runs: emulated (default)");
+    private readonly Option<string?> _driver = Text("--driver", "FILE.sys", "the driver under test; default: the myfault.sys that comes with the harness");
+    private readonly Option<string?> _device = Text("--device", "NAME", @"the device the client opens: X, \\.\X or \Device\X");
+    private readonly Option<string?> _ioctl = Text("--ioctl", "CODE", "the I/O control code of the request: a number, or a name of myfault.sys's");
+    private readonly Option<string?> _input = Text("--input", "HEX|@FILE", "its input bytes");
+    private readonly Option<string?> _outputLength = Text("--output-length", "N", "its output buffer's length in bytes");
+    private readonly Option<string?> _expect = Text("--expect", "zombie|ended", "what should become of the client; default: 'ended', and of myfault.sys's own requests what they are for");
+    private readonly Option<string?> _settle = Text("--settle", "TIME", "how long the story waits after the kill: 10m, 15s, 50ms or hh:mm:ss");
+    private readonly Option<string?> _results = Text("--results", "DIR", "where run folders go; default: the repository's results folder");
+    private readonly Option<string?> _seed = Text("--seed", "N", "the seed of all chance in the run; default: 1");
+    private readonly Option<string?> _format = Text("--format", "text|json", "text (default), or JSON Lines with one object for each run");
+
+    public RunCommand(Surroundings around)
+    {
+        _around = around;
+        Command = new Command("run", "Run scenarios and judge what they leave.")
+        {
+            _scenarios, _target, _driver, _device, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _format,
+        };
+        Command.SetAction(parsed => (int)Run(parsed));
+    }
+
+    /// <summary>For the command line's parser.</summary>
+    public Command Command { get; }
+
+    private ExitCode Run(ParseResult parsed)
+    {
+        var format = Formats.Parse(parsed.GetValue(_format));
+        var request = Understand(parsed);
+        var stage = new Stage(_around, request.Target, parsed.GetValue(_results) ?? _around.Results, format);
+        var played = request.Scenarios.Select(scenario =>
+        {
+            var run = PlayedRun.Describe(scenario, request.Target, request.Driver, request.ChoicesFor(scenario), request.Seed, _around.Clock.GetUtcNow());
+            return stage.Play(run, request.Driver.Driver);
+        }).ToList();
+        if (format == Format.Text && played.Count > 1) Summarise(played);
+        return played.Select(run => ExitCodes.Of(run.Judgement.Verdict)).Aggregate(ExitCodes.Worst);
+    }
+
+    private RunRequest Understand(ParseResult parsed)
+    {
+        string? Said(Option<string?> option) => parsed.GetValue(option);
+
+        var names = parsed.GetValue(_scenarios) ?? [];
+        var scenarios = names.Length == 0 ? ScenarioCatalogue.All : [.. names.Select(Scenario)];
+        var target = _around.TargetNamed(Said(_target) ?? "emulated");
+        var driver = DriverArgument.Of(Said(_driver), Said(_device));
+        return new RunRequest(scenarios, target, driver,
+            Said(_ioctl) is { } ioctl ? RequestArgument.Ioctl(ioctl, driver.IsMyFault) : null,
+            Said(_input) is { } input ? RequestArgument.Input(input) : [],
+            Said(_outputLength) is { } length ? NumberArgument.OutputLength(length) : null,
+            Said(_expect) is { } expected ? Expected(expected) : null,
+            Said(_settle) is { } settle ? TimeArgument.Settle(settle) : null,
+            Said(_seed) is { } seed ? NumberArgument.Seed(seed) : RunRequest.UsualSeed);
+    }
+
+    // What no option is called is an argument to the parser, so a mistyped option comes as a scenario's name.
+    private Scenario Scenario(string name) => ScenarioCatalogue.Named(name) ?? throw new UsageException(name.StartsWith('-')
+        ? $"there is no option '{name}'{NearMiss.Hint(name, Command.Options.Select(option => option.Name))}"
+        : $"there is no scenario '{name}'{NearMiss.Hint(name, ScenarioCatalogue.All.Select(scenario => scenario.Name))} ('driverfault list' tells them)");
+
+    private static Outcome Expected(string text) => text.ToLowerInvariant() switch
+    {
+        "zombie" => Outcome.Zombie,
+        "ended" => Outcome.Ended,
+        _ => throw new UsageException($"--expect: '{text}' is neither zombie nor ended"),
+    };
+
+    private void Summarise(IReadOnlyList<PlayedRun> played)
+    {
+        _around.Out.WriteLine();
+        foreach (var run in played) _around.Out.WriteLine($"{run.Judgement.Verdict.ToString().ToUpperInvariant(),-13} {run.Description.Scenario,-20} {DriverFault.FirstLine(run.Judgement.Because)}");
+    }
+
+    private static Option<string?> Text(string name, string value, string description) => new(name) { HelpName = value, Description = description };
+}

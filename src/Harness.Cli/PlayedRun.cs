@@ -1,0 +1,48 @@
+using System.Reflection;
+using System.Security.Cryptography;
+using Harness.Core.Evidence;
+using Harness.Core.Reports;
+using Harness.Core.Stories;
+using Harness.Core.Targets;
+using Harness.Core.Verdicts;
+using Harness.Cli.Arguments;
+
+namespace Harness.Cli;
+
+/// <summary>One run: what was played, what was seen, what the rules say.</summary>
+/// <param name="Description">run.json.</param>
+/// <param name="Evidence">The timeline.</param>
+/// <param name="Judgement">The verdict.</param>
+/// <param name="Defect">What went wrong in the harness itself; the evidence ends there, and the verdict is an error.</param>
+internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Observation> Evidence, Judgement Judgement, Exception? Defect = null)
+{
+    /// <summary>This build of the harness, as run.json names it.</summary>
+    public static string HarnessVersion { get; } =
+        typeof(PlayedRun).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+
+    /// <summary>Describes a run before it is played.</summary>
+    public static RunDescription Describe(Scenario scenario, ITarget target, DriverArgument driver, Choices choices, ulong seed, DateTimeOffset? started = null) =>
+        new(scenario.Name, target.Name, scenario.Tell(choices),
+            new DriverFile(driver.Path, driver.Driver.FileName, Sha256(driver.Driver), driver.Driver.Device),
+            choices, seed, HarnessVersion, ReplayLine.Of(scenario, target, driver, choices, seed), started);
+
+    /// <summary>Plays the story and judges what it left.</summary>
+    /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>
+    public static PlayedRun Play(RunDescription run, ITarget target, DriverUnderTest driver)
+    {
+        var evidence = new EvidenceLog();
+        try
+        {
+            target.Play(run.Story, driver, run.Seed, evidence);
+            return new PlayedRun(run, evidence.Observations, Judge.Of(run, evidence.Observations));
+        }
+        catch (Exception e) when (e is not UnusableDriverException and not UsageException)
+        {
+            var because = $"The harness itself failed: {e.GetType().Name}: {DriverFault.FirstLine(e.Message)}";
+            return new PlayedRun(run, evidence.Observations, new Judgement(Verdict.Error, null, null, because, [], []), e);
+        }
+    }
+
+    /// <summary>Of the driver's bytes, lower-case hexadecimal.</summary>
+    public static string Sha256(DriverUnderTest driver) => Convert.ToHexStringLower(SHA256.HashData(driver.Image));
+}

@@ -1,0 +1,38 @@
+using Harness.Cli.Arguments;
+using Harness.Core.Nt;
+using Harness.Core.Stories;
+using Harness.Core.Targets;
+
+namespace Harness.Cli;
+
+/// <summary>The command line that runs a run again, as short as it can be: what is as it would be anyway is left out.</summary>
+internal static class ReplayLine
+{
+    private const int LongestInput = 256;
+
+    /// <summary>It can be pasted into this system's shell.</summary>
+    public static string Of(Scenario scenario, ITarget target, DriverArgument driver, Choices choices, ulong seed)
+    {
+        List<string> words = ["driverfault", "run", scenario.Name];
+        void Add(string option, string value) => words.AddRange([option, Quoted(value)]);
+
+        if (target.Name != "emulated") Add("--target", target.Name);
+        var usual = DriverArgument.Of(null, null);
+        if (driver.Path != usual.Path) Add("--driver", driver.Path);
+        if (driver.Path != usual.Path || driver.Driver.Device != usual.Driver.Device) Add("--device", driver.Driver.Device);
+        if (choices.Ioctl != scenario.DefaultIoctl) Add("--ioctl", HexText.Of(choices.Ioctl));
+        // A long input is in run.json, which 'replay RUN-FOLDER' reads.
+        if (choices.Input.Length is > 0 and <= LongestInput) Add("--input", Convert.ToHexStringLower(choices.Input));
+        if (choices.OutputLength != RunRequest.UsualOutputLength(driver, choices.Ioctl)) Add("--output-length", $"{choices.OutputLength}");
+        if (choices.Expected != RunRequest.UsualOutcome(scenario, driver, choices.Ioctl)) Add("--expect", choices.Expected == Outcome.Zombie ? "zombie" : "ended");
+        if (choices.Settle != target.DefaultSettle) Add("--settle", TimeArgument.Text(choices.Settle));
+        Add("--seed", $"{seed}");
+        return string.Join(' ', words);
+    }
+
+    private static string Quoted(string word)
+    {
+        if (OperatingSystem.IsWindows()) return word.Contains(' ', StringComparison.Ordinal) ? $"\"{word}\"" : word;
+        return word.All(c => char.IsAsciiLetterOrDigit(c) || "_./:=,@%+-".Contains(c, StringComparison.Ordinal)) ? word : $"'{word.Replace("'", @"'\''", StringComparison.Ordinal)}'";
+    }
+}

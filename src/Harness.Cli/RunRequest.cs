@@ -1,0 +1,28 @@
+using Harness.Cli.Arguments;
+using Harness.Core.Stories;
+using Harness.Core.Targets;
+using Harness.Scenarios;
+
+namespace Harness.Cli;
+
+/// <summary>What a user asked <c>run</c> for, once every word of it has been understood. What was not said is null.</summary>
+internal sealed record RunRequest(IReadOnlyList<Scenario> Scenarios, ITarget Target, DriverArgument Driver, uint? Ioctl, byte[] Input, int? OutputLength, Outcome? Expected, TimeSpan? Settle, ulong Seed)
+{
+    /// <summary>The seed when the user names none: always the same, so that what a run shows can be shown again.</summary>
+    public const ulong UsualSeed = 1;
+
+    /// <summary>The choices of one of the scenarios.</summary>
+    public Choices ChoicesFor(Scenario scenario)
+    {
+        var ioctl = Ioctl ?? scenario.DefaultIoctl;
+        return new Choices(ioctl, Input, OutputLength ?? UsualOutputLength(Driver, ioctl), Expected ?? UsualOutcome(scenario, Driver, ioctl), Settle ?? Target.DefaultSettle);
+    }
+
+    /// <summary>Bytes of output buffer when the user says nothing: what MyFault's request needs; of another driver nothing is known.</summary>
+    public static int UsualOutputLength(DriverArgument driver, uint ioctl) =>
+        driver.IsMyFault ? MyFault.WithCode(ioctl)?.OutputLength ?? 0 : 0;
+
+    /// <summary>What is expected when the user says nothing: MyFault.cs speaks for MyFault's requests, every other is expected to be sound.</summary>
+    public static Outcome UsualOutcome(Scenario scenario, DriverArgument driver, uint ioctl) =>
+        scenario.ExpectedOutcome(driver.IsMyFault ? MyFault.WithCode(ioctl)?.WhenItsCallerDies ?? Outcome.Ended : Outcome.Ended);
+}

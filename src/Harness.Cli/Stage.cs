@@ -1,0 +1,36 @@
+using Harness.Core.Reports;
+using Harness.Core.Targets;
+
+namespace Harness.Cli;
+
+/// <summary>Where runs are played one after the other: each gets its folder first, so that what cannot be kept is not begun.</summary>
+internal sealed class Stage(Surroundings around, ITarget target, string results, Format format)
+{
+    private bool _first = true;
+
+    /// <summary>Plays one run, keeps it and tells it.</summary>
+    /// <exception cref="UnwritableResultsException">The run folder cannot be written.</exception>
+    /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>
+    public PlayedRun Play(RunDescription run, DriverUnderTest driver)
+    {
+        var folder = RunFolder.Create(results, run.Started ?? around.Clock.GetUtcNow(), run);
+        PlayedRun played;
+        try
+        {
+            played = PlayedRun.Play(run, target, driver);
+        }
+        catch (UnusableDriverException)
+        {
+            // Nothing was run, so there is nothing to keep.
+            Directory.Delete(folder.FullPath, recursive: true);
+            throw;
+        }
+
+        folder.Write(played.Evidence, played.Judgement);
+        if (!_first && format == Format.Text) around.Out.WriteLine();
+        _first = false;
+        format.Tell(around, run, played.Evidence, played.Judgement, folder.FullPath);
+        if (played.Defect is { } defect) DriverFault.Confess(around, defect);
+        return played;
+    }
+}

@@ -1,0 +1,52 @@
+using System.Text;
+using Harness.Core.Targets;
+
+namespace Harness.Cli;
+
+/// <summary>What the command has around it: where it speaks, its wall clock, the targets of this machine, and where results go.</summary>
+/// <param name="Out">Standard output: the story, or JSON Lines.</param>
+/// <param name="Error">Standard error: everything else.</param>
+/// <param name="Color">Standard output takes ANSI colours.</param>
+/// <param name="Clock">Wall-clock time; it names run folders and decides nothing.</param>
+/// <param name="Targets">Every target, also those this machine lacks something for.</param>
+/// <param name="Results">The results folder when the user names none.</param>
+/// <param name="Debug">A failure of the harness itself is told with its stack.</param>
+internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Results, bool Debug)
+{
+    /// <summary>The target of this name.</summary>
+    /// <exception cref="UsageException">There is none, or this machine lacks something for it.</exception>
+    public ITarget TargetNamed(string name)
+    {
+        var target = Targets.FirstOrDefault(target => string.Equals(target.Name, name, StringComparison.OrdinalIgnoreCase))
+            ?? throw new UsageException($"--target: there is no target '{name}'{NearMiss.Hint(name, Targets.Select(target => target.Name))}");
+        return target.Lacks is null ? target : throw new UsageException($"--target: '{target.Name}' is not available here: {target.Lacks}");
+    }
+
+    /// <summary>Those of this process.</summary>
+    public static Surroundings OfThisProcess(IReadOnlyList<ITarget> targets)
+    {
+        if (OperatingSystem.IsWindows()) Console.OutputEncoding = Encoding.UTF8;
+        return new Surroundings(
+            Text(Console.OpenStandardOutput()), Text(Console.OpenStandardError()),
+            TakesColor(), TimeProvider.System, targets, ResultsFolder(), Environment.GetEnvironmentVariable("DRIVERFAULT_DEBUG") == "1");
+    }
+
+    private static StreamWriter Text(Stream stream) => new(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { NewLine = "\n" };
+
+    // An old Windows console shows the codes instead of the colours, and says nothing of itself; Windows Terminal does.
+    private static bool TakesColor() =>
+        !Console.IsOutputRedirected
+        && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))
+        && (OperatingSystem.IsWindows()
+            ? Environment.GetEnvironmentVariable("WT_SESSION") is not null
+            : Environment.GetEnvironmentVariable("TERM") is { Length: > 0 } and not "dumb");
+
+    // The repository's own results folder when the command was built inside it, wherever it is called from.
+    private static string ResultsFolder()
+    {
+        for (var folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
+            if (File.Exists(Path.Combine(folder, "DriverFaultHarness.sln")))
+                return Path.Combine(folder, "results");
+        return Path.Combine(Environment.CurrentDirectory, "results");
+    }
+}

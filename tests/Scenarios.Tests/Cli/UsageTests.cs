@@ -1,0 +1,121 @@
+using FluentAssertions;
+using Harness.Cli;
+using Harness.Core.Stories;
+using Harness.Core.Targets;
+using Xunit;
+
+namespace Scenarios.Tests.Cli;
+
+/// <summary>What cannot be used is answered with one line on standard error and exit code 2, and nothing is left behind.</summary>
+public sealed class UsageTests
+{
+    [Theory]
+    [InlineData("name a command: list, run")]
+    [InlineData("there is no command 'lst'; did you mean 'list'?", "lst")]
+    [InlineData("there is no scenario 'hang_irp'; did you mean 'hang-irp'?", "run", "hang_irp")]
+    [InlineData("there is no scenario 'zzzzzzzzz'", "run", "hang-irp", "zzzzzzzzz")]
+    [InlineData("there is no option '--frmat'; did you mean '--format'?", "run", "--frmat")]
+    [InlineData("there is no option '--dump'", "run", "hang-irp", "--dump")]
+    [InlineData("there is no option '--trace'", "run", "hang-irp", "--trace")]
+    [InlineData("'--seed'", "run", "--seed")]
+    [InlineData("'--seed'", "run", "--seed", "1", "--seed", "2")]
+    [InlineData("--seed: 'x' is not a number", "run", "--seed", "x")]
+    [InlineData("--settle: 'soon' is not a time", "run", "--settle", "soon")]
+    [InlineData("--output-length: '-1' is not a number", "run", "--output-length", "-1")]
+    [InlineData("--ioctl: myfault.sys has no request 'hang'", "run", "--ioctl", "hang")]
+    [InlineData("--input: 'xyz' is not bytes", "run", "--input", "xyz")]
+    [InlineData("--input: there is no file nowhere.bin", "run", "--input", "@nowhere.bin")]
+    [InlineData("--expect: 'maybe' is neither zombie nor ended", "run", "--expect", "maybe")]
+    [InlineData("--format: there is no format 'xml'", "run", "--format", "xml")]
+    [InlineData("--target: there is no target 'emulate'; did you mean 'emulated'?", "run", "--target", "emulate")]
+    [InlineData("--target: 'local' is not available here", "run", "--target", "local")]
+    [InlineData("--target: 'hyperv' is not available here", "run", "--target", "hyperv")]
+    [InlineData("--driver: name the device it makes too, with --device", "run", "--driver", "x.sys")]
+    [InlineData("--driver: there is no file nowhere.sys", "run", "--driver", "nowhere.sys", "--device", "X")]
+    [InlineData("RUN-FOLDER", "judge")]
+    [InlineData("no such run folder", "judge", "nowhere")]
+    [InlineData("no such run folder", "replay", "nowhere")]
+    [InlineData("there is no argument 'more'", "list", "more")]
+    [InlineData("there is no argument 'b'", "judge", "a", "b")]
+    public void What_cannot_be_used_is_one_line_and_exit_code_2(string says, params string[] args)
+    {
+        var run = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), args);
+
+        run.Error.Should().StartWith("driverfault: ").And.Contain(says);
+        run.Error.TrimEnd('\n').Should().NotContain("\n", "it is one line");
+        run.Out.Should().BeEmpty();
+        run.Code.Should().Be(ExitCode.Unusable);
+    }
+
+    [Theory]
+    [InlineData("pend")]
+    [InlineData("hang-irp")]
+    public void Names_of_requests_are_only_known_of_myfault(string name)
+    {
+        using var scratch = new Scratch();
+
+        var run = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "run", "hang-irp", "--driver", scratch.File("other.sys", 1), "--device", "Other", "--ioctl", name, "--results", scratch.Folder);
+
+        run.Code.Should().Be(ExitCode.Unusable);
+        run.Error.Should().Contain($"--ioctl: '{name}' is not a number");
+    }
+
+    [Fact]
+    public void A_file_that_is_no_driver_leaves_no_run_folder()
+    {
+        using var scratch = new Scratch();
+        var target = new ScriptedTarget((_, driver, _) => throw new UnusableDriverException($"{driver.FileName} is not a driver"));
+
+        var run = CommandRun.On(target, "run", "hang-irp", "--driver", scratch.File("text.sys", 1), "--device", "X", "--results", scratch["results"]);
+
+        run.Code.Should().Be(ExitCode.Unusable);
+        run.Error.Should().Be("driverfault: text.sys is not a driver\n");
+        Directory.EnumerateFileSystemEntries(scratch["results"]).Should().BeEmpty();
+    }
+
+    [Fact]
+    public void Results_that_cannot_be_written_are_the_harness_s_failure()
+    {
+        using var scratch = new Scratch();
+        var target = ScriptedTarget.Victim(Outcome.Zombie);
+
+        var run = CommandRun.On(target, "run", "hang-irp", "--results", Path.Combine(scratch.File("file", 1), "results"));
+
+        run.Code.Should().Be(ExitCode.HarnessFailure);
+        run.Error.Should().StartWith("driverfault: cannot write results to ");
+        run.Error.TrimEnd('\n').Should().NotContain("\n");
+        target.Played.Should().BeEmpty("what cannot be kept is not begun");
+    }
+
+    [Theory]
+    [InlineData("--help")]
+    [InlineData("run", "--help")]
+    [InlineData("--version")]
+    public void Help_is_not_an_error(params string[] args)
+    {
+        var run = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), args);
+
+        run.Code.Should().Be(ExitCode.Pass);
+        run.Out.Should().NotBeEmpty();
+        run.Error.Should().BeEmpty();
+    }
+
+    [Fact]
+    public void Help_offers_nothing_that_is_not_there()
+    {
+        var help = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "run", "--help").Out;
+
+        help.Should().NotContainAny("--dump", "--trace", "local", "hyperv");
+        help.Should().ContainAll("--target", "--driver", "--device", "--ioctl", "--input", "--output-length", "--expect", "--settle", "--results", "--seed", "--format");
+    }
+
+    [Fact]
+    public void List_tells_scenarios_targets_and_requests()
+    {
+        var run = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "list");
+
+        run.Code.Should().Be(ExitCode.Pass);
+        run.Out.Should().ContainAll("hang-irp ", "hang-irp-release", "pend-then-terminate", "pend-then-cancel", "emulated", "ready", "local", "hyperv", "HANG_IRP", "0x222008");
+        run.Error.Should().BeEmpty();
+    }
+}
