@@ -70,6 +70,9 @@ internal static partial class Io
         // StackCount + 2 says to everybody: completed.
         irp.CurrentLocation++;
         irp.Current = new IoStackLocation(p.Memory, irp.Current.Address + IoStackLocation.Size);
+        p.Machine.Log(new IrpFinished(new(irp.Address), p.Machine.RequestOf(irp), irp.PendingReturned));
+        // Whatever becomes of it now, no driver may touch it.
+        p.Memory.WriteShadow(irp.Address, irp.PacketSize, Ex.ShadowCompleted);
         return p.Goto(3);
     }
 
