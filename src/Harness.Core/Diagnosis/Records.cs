@@ -12,7 +12,15 @@ namespace Harness.Core.Diagnosis;
 /// <param name="Signalled">The process object's SignalState.</param>
 /// <param name="ExitStatus">EPROCESS.ExitStatus.</param>
 /// <param name="Threads">Threads on EPROCESS.ThreadListHead, those that have ended left out.</param>
-public sealed record ProcessRecord(KernelAddress Address, int Pid, string Image, bool Listed, bool Deleting, bool Signalled, NtStatus ExitStatus, IReadOnlyList<ThreadRecord> Threads);
+public sealed record ProcessRecord(KernelAddress Address, int Pid, string Image, bool Listed, bool Deleting, bool Signalled, NtStatus ExitStatus, IReadOnlyList<ThreadRecord> Threads)
+{
+    /// <summary>EPROCESS.Flags bit ProcessExiting: the last thread is on its way out.</summary>
+    public bool Exiting { get; init; }
+
+    /// <summary>What of this process could not be read or contradicts itself; null when nothing. What is not told with a note must not be taken for absent.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<string>? Notes { get; init; }
+}
 
 /// <summary>A thread as !thread shows it.</summary>
 /// <param name="Address">ETHREAD.</param>
@@ -55,7 +63,14 @@ public sealed record StackFrame(KernelAddress Address, KernelAddress StackPointe
 /// <param name="Holder">The driver of the current location: who has the IRP now. Null when none does.</param>
 /// <param name="Device">The device of the current location, its name or address.</param>
 public sealed record IrpRecord(KernelAddress Address, string List, bool Cancel, string? CancelRoutine, int StackCount, int CurrentLocation, KernelAddress Thread,
-    IReadOnlyList<IrpLocation> Locations, string? Holder, string? Device);
+    IReadOnlyList<IrpLocation> Locations, string? Holder, string? Device)
+{
+    /// <summary>IRP.Size in bytes, stack locations included.</summary>
+    public ushort Size { get; init; }
+
+    /// <summary>IRP.Flags (IRP_XXX of wdm.h).</summary>
+    [JsonConverter(typeof(HexUInt32Json))] public uint Flags { get; init; }
+}
 
 /// <summary>One I/O stack location.</summary>
 /// <param name="Number">1 = lowest.</param>
@@ -73,4 +88,17 @@ public sealed record IrpLocation(int Number, bool Current,
     [property: JsonConverter(typeof(JsonStringEnumConverter<IrpMajor>))] IrpMajor Major,
     byte Minor,
     [property: JsonConverter(typeof(HexNullableUInt32Json))] uint? Ioctl,
-    bool Pending, KernelAddress DeviceAddress, string? Device, string? Driver, KernelAddress FileObject, string? CompletionRoutine);
+    bool Pending, KernelAddress DeviceAddress, string? Device, string? Driver, KernelAddress FileObject, string? CompletionRoutine)
+{
+    /// <summary>Flags (SL_XXX of wdm.h whose meaning depends on the major function).</summary>
+    public byte Flags { get; init; }
+
+    /// <summary>Control (SL_PENDING_RETURNED, SL_INVOKE_ON_XXX).</summary>
+    public byte Control { get; init; }
+
+    /// <summary>Parameters.Others.Argument1…4, raw; for an I/O control: output length, input length, code, Type3InputBuffer.</summary>
+    public IReadOnlyList<KernelAddress> Arguments { get; init; } = [];
+
+    /// <summary>The completion routine's context.</summary>
+    public KernelAddress Context { get; init; }
+}

@@ -134,7 +134,12 @@ public sealed record RunStopped(string Why) : Observation;
 public sealed record ProcessStates(string Checkpoint, IReadOnlyList<ProcessState> Processes) : Observation;
 
 /// <summary>What a kernel debugger sees of the story's processes.</summary>
-public sealed record KernelMemorySeen(string Checkpoint, IReadOnlyList<ProcessRecord> Processes) : Observation;
+public sealed record KernelMemorySeen(string Checkpoint, IReadOnlyList<ProcessRecord> Processes) : Observation
+{
+    /// <summary>What could not be read of the memory as a whole (its process list, its modules); null when nothing.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<string>? Notes { get; init; }
+}
 
 /// <summary>One process as user mode sees it.</summary>
 /// <param name="Name">The story's name for it.</param>

@@ -1,0 +1,110 @@
+using Harness.Core.Nt;
+
+namespace Harness.Core.Diagnosis;
+
+/// <summary>
+/// What a kernel debugger sees, read from kernel memory at one moment. Make a new view for every moment: it remembers modules, names and
+/// what was wrong. Memory may be absent or lie: what can't be read is left out and said in the notes, and nothing here throws or hangs.
+/// </summary>
+public sealed class KernelView
+{
+    private const int MostProcesses = 65536;
+    private const byte ProcessObject = 3;
+
+    private readonly KernelMemoryReader _memory;
+    private readonly NtLayout _layout;
+    private readonly KernelAddress _processHead;
+    private readonly ThreadWalk _threads;
+
+    /// <param name="memory">The memory to look at.</param>
+    /// <exception cref="UnknownBuildException">No layouts are known for the memory's build.</exception>
+    public KernelView(IKernelMemory memory)
+        : this(memory, new KernelMemoryReader(memory))
+    {
+    }
+
+    internal KernelView(IKernelMemory memory, KernelMemoryReader reader)
+    {
+        _memory = reader;
+        _layout = NtLayout.ForBuild(memory.Build);
+        _processHead = memory.ActiveProcessHead;
+        Modules = new LoadedModules(reader, _layout, memory.LoadedModuleList);
+        Stacks = new StackUnwinder(reader, _layout, Modules);
+        var names = new ObjectNames(reader, _layout, Modules);
+        _threads = new ThreadWalk(reader, _layout, Stacks, new IrpWalk(reader, _layout, Modules, names),
+            new WaitWalk(reader, _layout, Modules, names, Stacks), new FilesOnStack(reader, _layout, names));
+    }
+
+    /// <summary>The loaded modules, and names for addresses.</summary>
+    public LoadedModules Modules { get; }
+
+    /// <summary>Stacks of threads, and of registers that somebody else has.</summary>
+    public StackUnwinder Stacks { get; }
+
+    /// <summary>Everything that could not be read or contradicts itself so far, of all processes and of the lists above them.</summary>
+    public IReadOnlyList<string> Notes => _memory.Notes;
+
+    /// <summary>The processes on the active process list, in its order.</summary>
+    /// <param name="onlyPid">Which process IDs are wanted; null: all. Nothing more is read of the others.</param>
+    public IReadOnlyList<ProcessRecord> Processes(Func<int, bool>? onlyPid = null)
+    {
+        var records = new List<ProcessRecord>();
+        foreach (var process in Listed().Entries)
+        {
+            if (onlyPid is not null && Pid(process) is { } pid && !onlyPid(pid)) continue;
+            if (Read(process, listed: true) is { } record) records.Add(record);
+        }
+
+        return records;
+    }
+
+    /// <summary>A process by its EPROCESS, on the list or not any more; null, with a note, when there is none.</summary>
+    public ProcessRecord? ProcessAt(KernelAddress eprocess)
+    {
+        var list = Listed();
+        var listed = list.Entries.Contains(eprocess);
+        if (Read(eprocess, listed) is not { } record) return null;
+        return listed || list.Whole ? record : record with { Notes = [.. record.Notes ?? [], "the process list is damaged: the process may be on it all the same"] };
+    }
+
+    private ListWalk Listed()
+    {
+        var links = _memory.List(_processHead, MostProcesses, "the process list");
+        return links with { Entries = [.. links.Entries.Select(link => link - _layout.EProcess.ActiveProcessLinks)] };
+    }
+
+    private int? Pid(KernelAddress process) => (int?)_memory.UInt64(process + _layout.EProcess.UniqueProcessId);
+
+    private ProcessRecord? Read(KernelAddress process, bool listed)
+    {
+        _memory.CollectNotes();
+        if (_memory.Byte(process + _layout.DispatcherHeader.Type) is not { } type || Pid(process) is not { } pid
+            || _memory.UInt32(process + _layout.EProcess.Flags) is not { } flags || _memory.UInt32(process + _layout.EProcess.ExitStatus) is not { } exitStatus
+            || _memory.UInt32(process + _layout.DispatcherHeader.SignalState) is not { } signalState)
+        {
+            _memory.Note($"process {process} is not in memory");
+            return null;
+        }
+
+        if ((type & 0x7F) != ProcessObject)
+        {
+            _memory.Note($"{process} is not a process");
+            return null;
+        }
+
+        if (_memory.AsciiString(process + _layout.EProcess.ImageFileName, EProcessLayout.ImageFileNameLength) is not { } image)
+        {
+            image = "";
+            _memory.Note($"process {process}: its image name is not in memory");
+        }
+
+        var deleting = EProcessLayout.ProcessDelete.In(flags) != 0;
+        var threads = _threads.Of(process, deleting);
+        var notes = _memory.CollectNotes();
+        return new ProcessRecord(process, pid, image, listed, deleting, (int)signalState > 0, new NtStatus(exitStatus), threads)
+        {
+            Exiting = EProcessLayout.ProcessExiting.In(flags) != 0,
+            Notes = notes.Count == 0 ? null : notes,
+        };
+    }
+}

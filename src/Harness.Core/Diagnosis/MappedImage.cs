@@ -1,0 +1,172 @@
+using System.Buffers.Binary;
+using Harness.Core.Nt;
+
+namespace Harness.Core.Diagnosis;
+
+/// <summary>
+/// What a loaded module's own headers tell, read from where it is mapped: its functions (.pdata) and its exports. PE format: the public
+/// "PE Format" page of Microsoft Learn.
+/// </summary>
+internal sealed class MappedImage
+{
+    private const int MostExports = 0x10000;
+    private const int RuntimeFunctionSize = 12;
+    private const int MostChained = 32;
+    private const byte ChainedInfo = 4;
+
+    private readonly KernelMemoryReader _memory;
+    private readonly KernelAddress _base;
+    private readonly uint _size;
+    private readonly (uint Rva, uint Size) _exports;
+    private readonly (uint Rva, uint Size) _functions;
+    private (uint Rva, uint NameRva)[]? _sortedExports;
+
+    public MappedImage(KernelMemoryReader memory, LoadedModule module)
+    {
+        _memory = memory;
+        _base = module.Base;
+        _size = module.Size;
+        if (DirectoriesAt() is not { } directories)
+        {
+            memory.Note($"the PE header of {module.FileName} at {module.Base} cannot be read: its functions and exports are unknown");
+            return;
+        }
+
+        _exports = Directory(directories, 0);
+        _functions = Directory(directories, 3);
+    }
+
+    /// <summary>True when there is a function table to ask.</summary>
+    public bool HasFunctions => _functions.Size >= RuntimeFunctionSize;
+
+    /// <summary>The RUNTIME_FUNCTION whose range holds the address; null for a leaf function and outside of code.</summary>
+    public RuntimeFunction? Function(uint rva) => At(LastBeginningAtOrBelow(rva)) is { } found && rva < found.End ? found : null;
+
+    /// <summary>The end of the last function that begins at or below the address; 0 when there is none.</summary>
+    public uint EndOfFunctionBelow(uint rva) => At(LastBeginningAtOrBelow(rva))?.End ?? 0;
+
+    /// <summary>The function a piece belongs to: compilers split functions and chain the pieces' unwind information.</summary>
+    public RuntimeFunction Primary(RuntimeFunction piece)
+    {
+        for (var i = 0; i < MostChained && Chained(piece) is { } next; i++) piece = next;
+        return piece;
+    }
+
+    /// <summary>The export nearest to the address, at or below it: its address and name.</summary>
+    public (uint Rva, string Name)? ExportAtOrBelow(uint rva)
+    {
+        var exports = _sortedExports ??= ReadExports();
+        int low = 0, high = exports.Length;
+        while (low < high)
+        {
+            var middle = (low + high) / 2;
+            if (exports[middle].Rva <= rva) low = middle + 1;
+            else high = middle;
+        }
+
+        if (low == 0) return null;
+        var nearest = exports[low - 1].Rva;
+        // Several names for one address: the first in the name table, which is sorted.
+        var first = low - 1;
+        while (first > 0 && exports[first - 1].Rva == nearest) first--;
+        var name = _memory.AsciiString(_base + exports[first].NameRva, 256);
+        return string.IsNullOrEmpty(name) ? null : (nearest, name);
+    }
+
+    /// <summary>Address of the image's unwind information for a function, or null when it lies outside of the image.</summary>
+    public KernelAddress? UnwindInfo(RuntimeFunction function) => function.Unwind != 0 && function.Unwind < _size ? _base + function.Unwind : null;
+
+    /// <summary>A RUNTIME_FUNCTION read from this address of the image (the end of a chained UNWIND_INFO).</summary>
+    public RuntimeFunction? FunctionAt(KernelAddress address)
+    {
+        Span<byte> entry = stackalloc byte[RuntimeFunctionSize];
+        for (var i = 0; i < 2; i++)
+        {
+            if (!_memory.TryRead(address, entry)) return null;
+            var found = new RuntimeFunction(BinaryPrimitives.ReadUInt32LittleEndian(entry), BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]), BinaryPrimitives.ReadUInt32LittleEndian(entry[8..]));
+            // An odd unwind address stands for another entry of the table that has the information.
+            if (found.Unwind % 2 == 0) return found;
+            address = _base + (found.Unwind - 1);
+        }
+
+        return null;
+    }
+
+    private RuntimeFunction? Chained(RuntimeFunction piece)
+    {
+        if (UnwindInfo(piece) is not { } info || _memory.UInt32(info) is not { } header) return null;
+        if (((header >> 3) & ChainedInfo) == 0) return null;
+        var codes = (header >> 16) & 0xFF;
+        return FunctionAt(info + 4 + (2 * ((codes + 1) & ~1u)));
+    }
+
+    /// <summary>Index of the last table entry that begins at or below; -1 when none does. A table that isn't sorted gives a wrong entry, never an endless search.</summary>
+    private int LastBeginningAtOrBelow(uint rva)
+    {
+        int low = 0, high = (int)(_functions.Size / RuntimeFunctionSize);
+        while (low < high)
+        {
+            var middle = low + ((high - low) / 2);
+            if (_memory.UInt32(EntryAddress(middle)) is not { } begin) return -1;
+            if (begin <= rva) low = middle + 1;
+            else high = middle;
+        }
+
+        return low - 1;
+    }
+
+    private RuntimeFunction? At(int index) =>
+        index < 0 || FunctionAt(EntryAddress(index)) is not { } found || found.Begin >= found.End || found.End > _size ? null : found;
+
+    private KernelAddress EntryAddress(int index) => _base + _functions.Rva + ((ulong)index * RuntimeFunctionSize);
+
+    private KernelAddress? DirectoriesAt()
+    {
+        if (_memory.UInt16(_base) is not 0x5A4D || _memory.UInt32(_base + 0x3C) is not { } peOffset || peOffset > 0x1000) return null;
+        var pe = _base + peOffset;
+        if (_memory.UInt32(pe) is not 0x4550 || _memory.UInt16(pe + 4) is not 0x8664) return null;
+        return _memory.UInt16(pe + 0x18) is 0x20B && _memory.UInt32(pe + 0x84) is >= 4 ? pe + 0x88 : null;
+    }
+
+    private (uint Rva, uint Size) Directory(KernelAddress directories, uint index)
+    {
+        if (_memory.UInt32(directories + (index * 8)) is not { } rva || _memory.UInt32(directories + (index * 8) + 4) is not { } size) return default;
+        return rva == 0 || rva >= _size ? default : (rva, Math.Min(size, _size - rva));
+    }
+
+    private (uint Rva, uint NameRva)[] ReadExports()
+    {
+        if (_exports.Size < 0x28) return [];
+        var directory = _base + _exports.Rva;
+        if (_memory.UInt32(directory + 0x14) is not { } functionCount || _memory.UInt32(directory + 0x18) is not { } nameCount) return [];
+        functionCount = Math.Min(functionCount, MostExports);
+        nameCount = Math.Min(nameCount, MostExports);
+        var functions = Table(directory + 0x1C, functionCount * 4);
+        var names = Table(directory + 0x20, nameCount * 4);
+        var ordinals = Table(directory + 0x24, nameCount * 2);
+        var found = new List<(uint Rva, uint NameRva)>();
+        for (var i = 0; i < Math.Min(names.Length / 4, ordinals.Length / 2); i++)
+        {
+            var ordinal = BinaryPrimitives.ReadUInt16LittleEndian(ordinals.AsSpan(i * 2));
+            if ((ordinal * 4) + 4 > functions.Length) continue;
+            var rva = BinaryPrimitives.ReadUInt32LittleEndian(functions.AsSpan(ordinal * 4));
+            var nameRva = BinaryPrimitives.ReadUInt32LittleEndian(names.AsSpan(i * 4));
+            // An address within the export directory is the text of a forwarder.
+            var forwarder = rva >= _exports.Rva && rva - _exports.Rva < _exports.Size;
+            if (rva != 0 && rva < _size && nameRva < _size && !forwarder) found.Add((rva, nameRva));
+        }
+
+        found.Sort();
+        return [.. found];
+    }
+
+    private byte[] Table(KernelAddress rvaAt, uint length)
+    {
+        if (_memory.UInt32(rvaAt) is not { } rva || rva >= _size) return [];
+        var bytes = new byte[Math.Min(length, _size - rva)];
+        return bytes[.._memory.ReadAvailable(_base + rva, bytes)];
+    }
+}
+
+/// <summary>RUNTIME_FUNCTION: a function or a piece of one; addresses relative to the image.</summary>
+internal readonly record struct RuntimeFunction(uint Begin, uint End, uint Unwind);

@@ -1,0 +1,81 @@
+using Harness.Core.Nt;
+
+namespace Harness.Core.Diagnosis;
+
+/// <summary>
+/// Names of devices, drivers and files, as NT's objects carry them: OBJECT_HEADER_NAME_INFO before the object's header, and the
+/// directories above it.
+/// </summary>
+internal sealed class ObjectNames(KernelMemoryReader memory, NtLayout layout, LoadedModules modules)
+{
+    private const int DeepestDirectory = 16;
+
+    private readonly Dictionary<KernelAddress, string?> _devices = [];
+    private readonly Dictionary<KernelAddress, string?> _drivers = [];
+
+    /// <summary>"\Device\X"; the address of a device without a name, or of something that isn't a device; null for the null pointer.</summary>
+    public string? Device(KernelAddress device)
+    {
+        if (device.IsNull) return null;
+        if (_devices.TryGetValue(device, out var known)) return known;
+        return _devices[device] = (IsDevice(device) ? FullName(device) : null) ?? device.ToString();
+    }
+
+    /// <summary>
+    /// The driver of a device: "myfault.sys", the module that holds DRIVER_OBJECT.DriverStart, or DriverName when none does (a driver object
+    /// that another module made). Null when it can't be told.
+    /// </summary>
+    public string? DriverOfDevice(KernelAddress device)
+    {
+        if (device.IsNull || !IsDevice(device)) return null;
+        if (memory.Pointer(device + layout.DeviceObject.DriverObject) is not { IsKernel: true } driver) return null;
+        if (_drivers.TryGetValue(driver, out var known)) return known;
+        return _drivers[driver] = Driver(driver);
+    }
+
+    public bool IsDevice(KernelAddress address) => address.IsKernel && memory.UInt16(address + layout.DeviceObject.Type) is DeviceObjectLayout.TypeCode;
+
+    /// <summary>A FILE_OBJECT by its type, its size and its device: three facts that other memory rarely has at once.</summary>
+    public bool IsFile(KernelAddress address) =>
+        address.IsKernel && address.Value % 8 == 0
+        && memory.UInt16(address + layout.FileObject.Type) is FileObjectLayout.TypeCode
+        && memory.UInt16(address + layout.FileObject.Size) is { } size && size == layout.FileObject.SizeInBytes
+        && memory.Pointer(address + layout.FileObject.DeviceObject) is { } device && IsDevice(device);
+
+    /// <summary>"File 0x… \Device\X", with the name it was opened by below the device.</summary>
+    public string File(KernelAddress file)
+    {
+        var device = memory.Pointer(file + layout.FileObject.DeviceObject) is { } address ? Device(address) : null;
+        return $"File {file} {device}{memory.UnicodeString(file + layout.FileObject.FileName)}";
+    }
+
+    private string? Driver(KernelAddress driver)
+    {
+        if (memory.UInt16(driver + layout.DriverObject.Type) is not DriverObjectLayout.TypeCode) return null;
+        if (memory.Pointer(driver + layout.DriverObject.DriverStart) is { IsKernel: true } start && modules.FileOf(start) is { } file) return file;
+        return memory.UnicodeString(driver + layout.DriverObject.DriverName) is { Length: > 0 } name ? name : null;
+    }
+
+    private string? FullName(KernelAddress device)
+    {
+        var path = "";
+        var at = device;
+        for (var depth = 0; depth < DeepestDirectory; depth++)
+        {
+            if (NameInfo(at) is not { } info || memory.UnicodeString(info + ObjectHeaderLayout.NameInfoName) is not { Length: > 0 } name) break;
+            // The root directory is called "\" and lies in no directory.
+            if (name == @"\") return path;
+            path = (name[0] == '\\' ? "" : @"\") + name + path;
+            if (memory.Pointer(info + ObjectHeaderLayout.NameInfoDirectory) is not { } directory || directory.IsNull) break;
+            at = directory;
+        }
+
+        return path.Length == 0 ? null : path;
+    }
+
+    private KernelAddress? NameInfo(KernelAddress body)
+    {
+        var header = body - layout.ObjectHeader.Body;
+        return memory.Byte(header + layout.ObjectHeader.InfoMask) is { } mask && ObjectHeaderLayout.NameInfoBefore(mask) is { } before ? header - before : null;
+    }
+}

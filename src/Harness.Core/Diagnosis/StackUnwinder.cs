@@ -1,0 +1,156 @@
+using Harness.Core.Nt;
+
+namespace Harness.Core.Diagnosis;
+
+/// <summary>
+/// Walks kernel stacks of x64 as a debugger does: by the functions' unwind information (.pdata, .xdata), read from where the images are
+/// mapped. Nobody tells it what the stack is; a frame it shows is one the memory holds.
+/// </summary>
+public sealed class StackUnwinder
+{
+    /// <summary>No walk is longer, in frames.</summary>
+    public const int MostFrames = 128;
+
+    private const uint LargestStack = 0x10_0000;
+
+    private readonly KernelMemoryReader _memory;
+    private readonly NtLayout _layout;
+    private readonly LoadedModules _modules;
+    private readonly UnwindCodes _codes;
+
+    internal StackUnwinder(KernelMemoryReader memory, NtLayout layout, LoadedModules modules)
+    {
+        _memory = memory;
+        _layout = layout;
+        _modules = modules;
+        _codes = new UnwindCodes(memory);
+    }
+
+    /// <summary>
+    /// The kernel stack of a thread that does not run, innermost frame first: from the KSWITCH_FRAME at KTHREAD.KernelStack to where the
+    /// thread came from user mode, or to where it began.
+    /// </summary>
+    /// <param name="thread">ETHREAD.</param>
+    public IReadOnlyList<StackFrame> OfThread(KernelAddress thread)
+    {
+        if (Bounds(thread) is not { } bounds) return [];
+        if (_memory.Pointer(thread + _layout.KThread.KernelStack) is not { } frame || !bounds.Contains(frame))
+        {
+            _memory.Note($"thread {thread}: its KernelStack is not in its stack {bounds.Low}…{bounds.High}");
+            return [];
+        }
+
+        if (_memory.Pointer(frame + _layout.SwitchFrame.Return) is not { } rip || _memory.UInt64(frame + _layout.SwitchFrame.Rbp) is not { } rbp)
+        {
+            _memory.Note($"thread {thread}: its stack at {frame} is not in memory");
+            return [];
+        }
+
+        var registers = new UnwindRegisters(rip, frame + _layout.SwitchFrame.SizeInBytes) { [UnwindRegisters.RbpNumber] = rbp };
+        return From(registers, bounds.Low, bounds.High, $"thread {thread}");
+    }
+
+    /// <summary>The stack of code that runs or was interrupted with these registers, innermost frame first.</summary>
+    /// <param name="registers">RIP and RSP, and as many others as are known.</param>
+    /// <param name="low">The lowest address of the stack.</param>
+    /// <param name="high">The first address above it.</param>
+    public IReadOnlyList<StackFrame> From(UnwindRegisters registers, KernelAddress low, KernelAddress high) =>
+        From(registers.Copy(), low, high, $"the stack at {registers.Rsp}");
+
+    /// <summary>KTHREAD.StackLimit and StackBase; null, with a note, when they cannot be those of a stack.</summary>
+    internal StackBounds? Bounds(KernelAddress thread)
+    {
+        if (BoundsIfSound(thread) is { } bounds) return bounds;
+        _memory.Note($"thread {thread}: its stack bounds cannot be read");
+        return null;
+    }
+
+    /// <summary>The same without a note: a thread that has ended has given its stack back.</summary>
+    internal StackBounds? BoundsIfSound(KernelAddress thread) =>
+        _memory.Pointer(thread + _layout.KThread.StackLimit) is { IsKernel: true } low
+        && _memory.Pointer(thread + _layout.KThread.StackBase) is { IsKernel: true } high
+        && high.Value > low.Value && high.Value - low.Value <= LargestStack ? new StackBounds(low, high) : null;
+
+    private List<StackFrame> From(UnwindRegisters registers, KernelAddress low, KernelAddress high, string whose)
+    {
+        var frames = new List<StackFrame>();
+        var stack = new StackBounds(low, high);
+        var mayBeLeaf = true;
+        while (registers.Rip.IsKernel)
+        {
+            if (!stack.Contains(registers.Rsp) && registers.Rsp != high)
+            {
+                _memory.Note($"{whose}: the walk left the stack at {registers.Rsp}");
+                break;
+            }
+
+            if (frames.Count == MostFrames)
+            {
+                _memory.Note($"{whose}: it has more than {MostFrames} frames");
+                break;
+            }
+
+            var module = _modules.Containing(registers.Rip);
+            frames.Add(new StackFrame(registers.Rip, registers.Rsp, _modules.Name(registers.Rip), _modules.FileOf(registers.Rip)));
+            var before = registers.Rsp;
+            var why = "it is in no module";
+            if (module is null || !TryStep(module, registers, ref mayBeLeaf, out why))
+            {
+                _memory.Note($"{whose}: the frame {frames[^1].Name} could not be unwound: {why}");
+                break;
+            }
+
+            // Every call left something on the stack, so a caller's RSP is higher; this also ends a walk in circles.
+            if (registers.Rip.IsKernel && registers.Rsp.Value <= before.Value)
+            {
+                _memory.Note($"{whose}: the frame {frames[^1].Name} leads down the stack");
+                break;
+            }
+        }
+
+        return frames;
+    }
+
+    /// <summary>From a frame to its caller's. <paramref name="mayBeLeaf"/>: no call was made from here, so a function without unwind information is no surprise.</summary>
+    private bool TryStep(LoadedModule module, UnwindRegisters registers, ref bool mayBeLeaf, out string why)
+    {
+        var image = _modules.Image(module);
+        var rva = (uint)(registers.Rip.Value - module.Base.Value);
+        var interrupted = false;
+        why = "";
+        if (image.Function(rva) is { } function)
+        {
+            var offset = rva - function.Begin;
+            if (!_codes.IsInPrologue(image, function, offset) && Epilogue.TryFinish(_memory, module, image, function, registers))
+            {
+                mayBeLeaf = false;
+                return true;
+            }
+
+            if (!_codes.TryApply(image, function, offset, registers, out interrupted, out why)) return false;
+        }
+        else if (!mayBeLeaf)
+        {
+            why = "it called something, and has no unwind information";
+            return false;
+        }
+
+        mayBeLeaf = interrupted;
+        if (interrupted) return true;
+        if (_memory.Pointer(registers.Rsp) is not { } returnAddress)
+        {
+            why = $"its stack at {registers.Rsp} is not in memory";
+            return false;
+        }
+
+        registers.Rip = returnAddress;
+        registers.Rsp += 8;
+        return true;
+    }
+}
+
+/// <summary>A kernel stack: from the lowest address to the first above it.</summary>
+internal readonly record struct StackBounds(KernelAddress Low, KernelAddress High)
+{
+    public bool Contains(KernelAddress address) => address.Value >= Low.Value && address.Value < High.Value;
+}

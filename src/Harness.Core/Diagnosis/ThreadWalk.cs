@@ -1,0 +1,68 @@
+using Harness.Core.Nt;
+
+namespace Harness.Core.Diagnosis;
+
+/// <summary>The threads of a process, as !thread shows them.</summary>
+internal sealed class ThreadWalk(KernelMemoryReader memory, NtLayout layout, StackUnwinder stacks, IrpWalk irps, WaitWalk waits, FilesOnStack filesOnStack)
+{
+    private const int MostThreads = 65536;
+    private const byte ThreadObject = 6;
+
+    /// <summary>The threads on EPROCESS.ThreadListHead that have not ended.</summary>
+    /// <param name="process">EPROCESS.</param>
+    /// <param name="deleting">The process was told to go: its threads may hold files that no handle leads to any more.</param>
+    public IReadOnlyList<ThreadRecord> Of(KernelAddress process, bool deleting)
+    {
+        var links = memory.List(process + layout.EProcess.ThreadListHead, MostThreads, $"the thread list of process {process}").Entries;
+        var threads = new List<KernelAddress>(links.Count);
+        foreach (var link in links)
+        {
+            var thread = link - layout.EThread.ThreadListEntry;
+            if (memory.Byte(thread + layout.DispatcherHeader.Type) is not { } type || (type & 0x7F) != ThreadObject || memory.Pointer(thread + layout.KThread.Process) != process)
+                memory.Note($"the thread list of process {process}: {thread} is not a thread of it");
+            else threads.Add(thread);
+        }
+
+        var records = new List<ThreadRecord>(threads.Count);
+        foreach (var thread in threads)
+            if (Read(thread, deleting, threads) is { State: not ThreadState.Terminated } record) records.Add(record);
+        return records;
+    }
+
+    private ThreadRecord? Read(KernelAddress thread, bool deleting, IReadOnlyList<KernelAddress> siblings)
+    {
+        if (memory.Byte(thread + layout.KThread.State) is not { } stateCode || memory.Byte(thread + layout.KThread.WaitReason) is not { } reasonCode
+            || memory.Byte(thread + layout.KThread.WaitMode) is not { } modeCode || memory.Bits(thread, layout.KThread.Alertable) is not { } alertable
+            || memory.UInt64(thread + layout.EThread.Cid + 8) is not { } tid)
+        {
+            memory.Note($"thread {thread} is not in memory");
+            return null;
+        }
+
+        var state = (ThreadState)stateCode;
+        if (state == ThreadState.Terminated) return null;
+        if (!Enum.IsDefined(state)) memory.Note($"thread {thread}: its state is {stateCode}");
+        var waiting = state == ThreadState.Waiting;
+        var (reason, mode) = ((WaitReason)reasonCode, (ProcessorMode)modeCode);
+        if (waiting && (!Enum.IsDefined(reason) || !Enum.IsDefined(mode))) memory.Note($"thread {thread}: it waits for reason {reasonCode} in mode {modeCode}");
+
+        var outstanding = irps.OfThread(thread);
+        var inKernel = waiting && mode == ProcessorMode.KernelMode && alertable == 0;
+        AddThoseOfFiles(outstanding, deleting && inKernel ? thread : null);
+        return new ThreadRecord(thread, (int)tid, state, reason, mode, alertable != 0,
+            waiting ? waits.Of(thread, reason, outstanding, siblings) : null,
+            state == ThreadState.Running ? [] : stacks.OfThread(thread), outstanding);
+    }
+
+    /// <summary>IRPs of files with a completion port are on the file's list: the files are those of the thread's IRPs, and those a dying thread closes.</summary>
+    private void AddThoseOfFiles(List<IrpRecord> outstanding, KernelAddress? dying)
+    {
+        var files = outstanding.SelectMany(irps.FilesOf).ToList();
+        if (dying is { } thread && stacks.Bounds(thread) is { } stack && memory.Pointer(thread + layout.KThread.KernelStack) is { } from)
+            files.AddRange(filesOnStack.Find(from, stack));
+        var seen = outstanding.Select(irp => irp.Address).ToHashSet();
+        foreach (var file in files.Distinct())
+            foreach (var irp in irps.OfFile(file))
+                if (seen.Add(irp.Address)) outstanding.Add(irp);
+    }
+}

@@ -1,0 +1,27 @@
+using Harness.Core.Evidence;
+using Harness.Core.Stories;
+using Harness.Core.Targets;
+using Harness.Emulation.Kernel;
+
+namespace Harness.Emulation;
+
+/// <summary>
+/// The target "emulated": executes the driver's own machine code in an emulated NT kernel, on any operating system, with a virtual clock.
+/// The same story, driver and seed give the same evidence, byte for byte.
+/// </summary>
+public sealed class EmulatedTarget : ITarget
+{
+    public string Name => "emulated";
+
+    public string? Lacks => null;
+
+    public TimeSpan DefaultSettle => TimeSpan.FromMinutes(10);
+
+    public void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence)
+    {
+        var machine = new Machine(seed, processors: 1, evidence);
+        machine.Ready = () => machine.Clients.Start(story, driver.Device);
+        machine.LoadDriver(driver.Image, driver.FileName);
+        machine.Run();
+    }
+}

@@ -1,0 +1,426 @@
+using System.Text;
+using Harness.Core.Diagnosis;
+using Harness.Core.Evidence;
+using Harness.Core.Nt;
+using Harness.Core.Stories;
+using Harness.Emulation.Kernel.Structures;
+using Harness.Emulation.Memory;
+
+namespace Harness.Emulation.Kernel;
+
+/// <summary>
+/// The user part of the story's processes. A client thread's program is its script: the instruction pointer in user mode says which act
+/// comes next, so where a client is lies in registers, trap frames and user memory, and nowhere else.
+/// </summary>
+/// <remarks>Each act has two places: at the first it makes its system call, at the second it has come back.</remarks>
+internal sealed class Clients(Machine machine)
+{
+    private const ulong ProcessStride = 0x1000_0000, ThreadStride = 0x1_0000, ActStride = 0x20, ReturnPlace = 0x10;
+    private const byte ControllerPriority = 1, ClientPriority = 8;
+
+    // A request's block in user memory: IO_STATUS_BLOCK +0, event handle +0x10, progress +0x18.
+    private const ulong EventHandle = 0x10, Progress = 0x18;
+    private const ulong NotSent = 0, Sent = 1, CameBack = 2;
+
+    private readonly List<Client> _clients = [];
+
+    public string NameOf(Structures.Process process)
+    {
+        foreach (var client in _clients)
+            if (client.Process.Address == process.Address) return client.Name;
+        return process.ImageFileName;
+    }
+
+    /// <summary>The request whose status block is at this user address.</summary>
+    public string? RequestAt(ulong iosb)
+    {
+        foreach (var client in _clients)
+            foreach (var request in client.Requests.Values)
+                if (request.Block == iosb) return request.Name;
+        return null;
+    }
+
+    /// <summary>The request that a thread is in a system call for.</summary>
+    public string? RequestOf(Structures.Thread thread) =>
+        thread.TrapFrame != 0 && TryLocate(new TrapFrame(machine.Memory, thread.TrapFrame).Rip, out var at) && at.Act is { } act ? RequestOf(act) : null;
+
+    private static string? RequestOf(Act act) => act is DeviceControl control ? control.Request : null;
+
+    // Starting.
+
+    /// <summary>Creates the story's processes and lets their threads go.</summary>
+    public void Start(Story story, string device)
+    {
+        var m = machine.Memory;
+        foreach (var told in story.Processes)
+        {
+            var directory = NtData.TakeDirectory(m);
+            var process = Ps.CreateProcess(machine, told.Name + ".exe", NtData.TakeCid(m), directory);
+            var client = new Client(told.Name, _clients.Count, process, told.Threads);
+            _clients.Add(client);
+            m.Space = directory;
+            m.Map(AddressMap.SharedUserDataOfUser, 0x1000, PageAccess.Read | PageAccess.User);
+            foreach (var thread in told.Threads)
+            {
+                foreach (var act in thread.Acts) Prepare(client, act, device);
+                m.Map(CodeOf(client, client.Threads.Count), 0x1000 * (1 + ((ulong)thread.Acts.Count * ActStride / 0x1000)), PageAccess.Execute | PageAccess.Slots | PageAccess.User);
+                client.Threads.Add(Ps.CreateThread(machine, process, system: false, told.Name == Story.Controller ? ControllerPriority : ClientPriority));
+            }
+        }
+        foreach (var client in _clients) OpenHandles(client);
+        foreach (var client in _clients)
+        {
+            m.Space = client.Process.DirectoryTableBase;
+            for (var i = 0; i < client.Threads.Count; i++)
+            {
+                var stack = client.Allocate(m, 0x1000, PageAccess.Read | PageAccess.Write) + 0xFD8;
+                Ke.PrepareUserThread(client.Threads[i], CodeOf(client, i), stack);
+            }
+        }
+        foreach (var client in _clients)
+            foreach (var thread in client.Threads) Ke.Ready(machine, thread);
+    }
+
+    private static ulong CodeOf(Client client, int thread) => AddressMap.UserImage + ((ulong)client.Index * ProcessStride) + ((ulong)thread * ThreadStride);
+
+    /// <summary>Lays out in user memory what an act needs: names, buffers, variables.</summary>
+    private void Prepare(Client client, Act act, string device)
+    {
+        var m = machine.Memory;
+        switch (act)
+        {
+            case OpenDevice open:
+                client.Variables.TryAdd(open.Handle, client.Allocate(m, 8));
+                client.Overlapped[open.Handle] = open.Overlapped;
+                var path = Encoding.Unicode.GetBytes(WithoutNamespace(open.Device ?? device));
+                var name = client.Allocate(m, (ulong)path.Length + 0x80);
+                m.Write(name + 0x80, path);
+                m.WriteU16(name, (ushort)path.Length);
+                m.WriteU16(name + 2, (ushort)path.Length);
+                m.WriteU64(name + 8, name + 0x80);
+                // OBJECT_ATTRIBUTES at +0x10: Length, RootDirectory, ObjectName, Attributes = OBJ_CASE_INSENSITIVE.
+                m.WriteU32(name + 0x10, 0x30);
+                m.WriteU64(name + 0x20, name);
+                m.WriteU32(name + 0x28, 0x40);
+                client.Places[act] = name;
+                break;
+            case DeviceControl control:
+                var block = client.Allocate(m, 0x40);
+                var input = client.Allocate(m, (ulong)control.Input.Length);
+                m.Write(input, control.Input);
+                client.Requests[control.Request] = new Request(control.Request, block, control.Input.Length == 0 ? 0 : input, control.OutputLength == 0 ? 0 : client.Allocate(m, (ulong)control.OutputLength), control);
+                break;
+            case UntilWaiting or UntilGone or Sleep or CancelIo or CancelIoEx or CancelSynchronousIo:
+                client.Places[act] = client.Allocate(m, 0x20);
+                break;
+            default:
+                break;
+        }
+    }
+
+    private static string WithoutNamespace(string device) => device.StartsWith(@"\\.\", StringComparison.Ordinal) ? @"\??\" + device[4..] : device;
+
+    /// <summary>Handles that a real client would have from CreateEvent, CreateProcess and CreateThread.</summary>
+    private void OpenHandles(Client client)
+    {
+        var m = machine.Memory;
+        m.Space = client.Process.DirectoryTableBase;
+        foreach (var request in client.Requests.Values)
+        {
+            if (!client.Overlapped.GetValueOrDefault(request.Control.Handle)) continue;
+            var body = Ob.Create(machine, Ob.EventType, DispatcherHeader.Size);
+            new DispatcherHeader(m, body).Initialize(DispatcherType.NotificationEvent, DispatcherHeader.Size, 0);
+            m.WriteU64(request.Block + EventHandle, Ob.InsertHandle(client.Process, body));
+            Ob.DereferenceNow(machine, body);
+        }
+        foreach (var thread in client.Told)
+            foreach (var act in thread.Acts)
+            {
+                if (act is Terminate or UntilGone)
+                {
+                    var name = act is Terminate terminate ? terminate.Process : ((UntilGone)act).Process;
+                    if (!client.ProcessHandles.ContainsKey(name)) client.ProcessHandles[name] = Ob.InsertHandle(client.Process, ClientOf(name).Process.Address);
+                }
+                if (act is CancelSynchronousIo cancel)
+                {
+                    var index = client.Told.ToList().FindIndex(t => t.Name == cancel.Thread);
+                    client.ThreadHandles[cancel.Thread] = Ob.InsertHandle(client.Process, client.Threads[index].Address);
+                }
+            }
+    }
+
+    private Client ClientOf(string name) => _clients.First(c => c.Name == name);
+
+    // Acting.
+
+    private bool TryLocate(ulong rip, out Place place)
+    {
+        place = default;
+        var offset = rip - AddressMap.UserImage;
+        if (offset >= (ulong)_clients.Count * ProcessStride) return false;
+        var client = _clients[(int)(offset / ProcessStride)];
+        var thread = (int)(offset % ProcessStride / ThreadStride);
+        if (thread >= client.Told.Count) return false;
+        var index = (int)(offset % ThreadStride / ActStride);
+        var acts = client.Told[thread].Acts;
+        place = new Place(client, thread, index < acts.Count ? acts[index] : null, (offset & ReturnPlace) != 0);
+        return true;
+    }
+
+    /// <summary>The client thread on this processor does what its instruction pointer says.</summary>
+    public void Act(Processor p)
+    {
+        if (!TryLocate(p.Registers.Rip, out var at)) throw new BugCheckException(0xFC, p.Registers.Rip, 0, 0, 0);
+        if (at.Act is null) EndOfScript(p, at);
+        else if (at.Returned) CallCameBack(p, at, at.Act);
+        else BeginAct(p, at, at.Act);
+    }
+
+    private void EndOfScript(Processor p, Place at)
+    {
+        if (at.Client.Name == Story.Controller) machine.Finished = true;
+        else p.EnterService("NtTerminateThread", p.Registers.Rip, ulong.MaxValue - 1, 0);
+    }
+
+    private void BeginAct(Processor p, Place at, Act act)
+    {
+        var m = machine.Memory;
+        var client = at.Client;
+        switch (act)
+        {
+            case OpenDevice open:
+                Enter(p, at, $"CreateFile({open.Device ?? "device"}{(open.Overlapped ? ", FILE_FLAG_OVERLAPPED" : "")})");
+                var place = client.Places[act];
+                Serve(p, "NtCreateFile", client.Variables[open.Handle], 0xC0100080, place + 0x10, place + 0x60, 0, 0, 7, 1, open.Overlapped ? 0x40u : 0x60u, 0, 0);
+                break;
+            case DeviceControl control:
+                var request = client.Requests[control.Request];
+                var overlapped = client.Overlapped.GetValueOrDefault(control.Handle);
+                Enter(p, at, $"DeviceIoControl({control.Handle}, 0x{control.Code:x})");
+                m.WriteU64(request.Block + Progress, Sent);
+                m.WriteU64(request.Block, NtStatus.Pending.Value);
+                Serve(p, "NtDeviceIoControlFile", Handle(client, control.Handle), m.ReadU64(request.Block + EventHandle), 0, overlapped ? request.Block : 0, request.Block, control.Code,
+                    request.Input, (ulong)control.Input.Length, request.Output, (ulong)control.OutputLength);
+                break;
+            case CancelIo cancel:
+                Enter(p, at, $"CancelIo({cancel.Handle})");
+                Serve(p, "NtCancelIoFile", Handle(client, cancel.Handle), client.Places[act]);
+                break;
+            case CancelIoEx cancel:
+                Enter(p, at, $"CancelIoEx({cancel.Handle}, {cancel.Request ?? "all"})");
+                Serve(p, "NtCancelIoFileEx", Handle(client, cancel.Handle), cancel.Request is null ? 0 : client.Requests[cancel.Request].Block, client.Places[act]);
+                break;
+            case CancelSynchronousIo cancel:
+                Enter(p, at, $"CancelSynchronousIo({cancel.Thread})");
+                Serve(p, "NtCancelSynchronousIoFile", client.ThreadHandles[cancel.Thread], 0, client.Places[act]);
+                break;
+            case Close close:
+                Enter(p, at, $"CloseHandle({close.Handle})");
+                Serve(p, "NtClose", Handle(client, close.Handle));
+                break;
+            case Terminate terminate:
+                Enter(p, at, $"TerminateProcess({terminate.Process}, 0x{terminate.ExitStatus:x})");
+                Serve(p, "NtTerminateProcess", client.ProcessHandles[terminate.Process], terminate.ExitStatus);
+                break;
+            case Exit exit:
+                Enter(p, at, $"ExitProcess(0x{exit.ExitStatus:x})");
+                Serve(p, "NtTerminateProcess", ulong.MaxValue, exit.ExitStatus);
+                break;
+            case AwaitRequest await:
+                Enter(p, at, $"GetOverlappedResult({await.Request}, wait)");
+                Serve(p, "NtWaitForSingleObject", m.ReadU64(client.Requests[await.Request].Block + EventHandle), 0, 0);
+                break;
+            case Sleep sleep:
+                m.WriteU64(client.Places[act], (ulong)-sleep.For.Ticks);
+                Serve(p, "NtDelayExecution", 0, client.Places[act]);
+                break;
+            case UntilWaiting or UntilGone:
+                AwaitCondition(p, at, act);
+                break;
+            case Observe observe:
+                Look(observe.Checkpoint);
+                p.Registers.Rip += ActStride;
+                break;
+            default:
+                throw new UnmodelledException("act " + act.GetType().Name, "the emulated target doesn't play it");
+        }
+    }
+
+    private static void Serve(Processor p, string service, params ReadOnlySpan<ulong> arguments) =>
+        p.EnterService(service, p.Registers.Rip + ReturnPlace, arguments);
+
+    private ulong Handle(Client client, string name) => client.Variables.TryGetValue(name, out var at) ? machine.Memory.ReadU64(at) : 0;
+
+    private void Enter(Processor p, Place at, string call) =>
+        machine.Log(new CallEntered(at.Client.Name, at.Client.Pid, (int)p.CurrentThread.UniqueThread, call, at.Act is { } act ? RequestOf(act) : null));
+
+    private void CallCameBack(Processor p, Place at, Act act)
+    {
+        var m = machine.Memory;
+        var status = new NtStatus((uint)p.Registers.Rax);
+        var request = act is DeviceControl control ? at.Client.Requests[control.Request] : act is AwaitRequest await ? at.Client.Requests[await.Request] : null;
+        var information = 0ul;
+        if (request is not null)
+        {
+            m.WriteU64(request.Block + Progress, CameBack);
+            information = m.ReadU64(request.Block + 8);
+            if (act is AwaitRequest) status = new NtStatus(m.ReadU32(request.Block));
+        }
+        if (act is not Sleep) machine.Log(new CallReturned(at.Client.Name, at.Client.Pid, (int)p.CurrentThread.UniqueThread, CallName(act), request?.Name, status, information));
+        // A client that cannot open its device has nothing left to do.
+        if (act is OpenDevice && status.IsError) p.Registers.Rip = CodeOf(at.Client, at.Thread) + ((ulong)at.Client.Told[at.Thread].Acts.Count * ActStride);
+        else p.Registers.Rip += ActStride - ReturnPlace;
+    }
+
+    private static string CallName(Act act) => act switch
+    {
+        OpenDevice => "CreateFile",
+        DeviceControl => "DeviceIoControl",
+        Close => "CloseHandle",
+        Terminate => "TerminateProcess",
+        AwaitRequest => "GetOverlappedResult",
+        _ => act.GetType().Name,
+    };
+
+    // Conditions.
+
+    private void AwaitCondition(Processor p, Place at, Act act)
+    {
+        var m = machine.Memory;
+        var place = at.Client.Places[act];
+        var limit = act is UntilWaiting waiting ? waiting.Limit : ((UntilGone)act).Limit;
+        if (m.ReadU64(place) == 0) m.WriteU64(place, NtData.InterruptTime(m) + (ulong)limit.Ticks);
+        if (!IsOver(at, act, out var held))
+        {
+            p.AwaitsCondition = true;
+            return;
+        }
+        m.WriteU64(place, 0);
+        machine.Log(act is UntilWaiting until ? new ConditionPassed("waiting", until.Process, until.Request, held) : new ConditionPassed("gone", ((UntilGone)act).Process, null, held));
+        p.Registers.Rip += ActStride;
+    }
+
+    private bool IsOver(Place at, Act act, out bool held)
+    {
+        var m = machine.Memory;
+        var done = false;
+        if (act is UntilGone gone) held = ClientOf(gone.Process).Process.Header.SignalState != 0;
+        else held = IsWaiting((UntilWaiting)act, out done);
+        return held || done || NtData.InterruptTime(m) >= m.ReadU64(at.Client.Places[act]);
+    }
+
+    /// <summary>The request is with the driver, and its issuer waits for it. <paramref name="done"/>: it can't come to that any more.</summary>
+    private bool IsWaiting(UntilWaiting until, out bool done)
+    {
+        var m = machine.Memory;
+        var client = ClientOf(until.Process);
+        var request = client.Requests[until.Request];
+        Span<byte> bytes = stackalloc byte[0x20];
+        done = client.Process.Header.SignalState != 0 || !m.TryReadIn(client.Process.DirectoryTableBase, request.Block, bytes);
+        if (done) return false;
+        var progress = BitConverter.ToUInt64(bytes[(int)Progress..]);
+        var status = BitConverter.ToUInt32(bytes);
+        if (client.Overlapped.GetValueOrDefault(request.Control.Handle))
+        {
+            done = progress == CameBack && status != NtStatus.Pending.Value;
+            return progress == CameBack && !done;
+        }
+        done = progress == CameBack;
+        foreach (var thread in client.Threads)
+            foreach (var irp in Io.OutstandingIrps(thread))
+                if (irp.UserIosb == request.Block && thread.State == ThreadState.Waiting && new WaitBlock(m, thread.WaitBlockList).Object.Address == irp.OriginalFileObject.Event.Address) return true;
+        return false;
+    }
+
+    /// <summary>A processor that waits for a condition could go on.</summary>
+    public bool ConditionIsOver(Processor p) => TryLocate(p.Registers.Rip, out var at) && at.Act is UntilWaiting or UntilGone && IsOver(at, at.Act, out _);
+
+    /// <summary>The earliest limit of a condition that is waited for, as interrupt time.</summary>
+    public bool TryNextDeadline(out ulong deadline)
+    {
+        deadline = ulong.MaxValue;
+        foreach (var p in machine.Processors)
+        {
+            if (!p.AwaitsCondition || !TryLocate(p.Registers.Rip, out var at) || at.Act is null) continue;
+            Span<byte> bytes = stackalloc byte[8];
+            if (machine.Memory.TryReadIn(at.Client.Process.DirectoryTableBase, at.Client.Places[at.Act], bytes)) deadline = Math.Min(deadline, BitConverter.ToUInt64(bytes));
+        }
+        return deadline != ulong.MaxValue;
+    }
+
+    // Looking.
+
+    /// <summary>A checkpoint: what user mode sees, and what a kernel debugger sees, of every process but the harness's own.</summary>
+    private void Look(string checkpoint)
+    {
+        var watched = _clients.Where(c => c.Name != Story.Controller).ToList();
+        machine.Log(new ProcessStates(checkpoint, [.. watched.Select(StateOf)]), Sources.ProcessState);
+        var view = new KernelView(machine.KernelMemory);
+        var records = new List<ProcessRecord>();
+        foreach (var client in watched)
+            if (view.ProcessAt(new KernelAddress(client.Process.Address)) is { } record) records.Add(record);
+        machine.Log(new KernelMemorySeen(checkpoint, records), Sources.KernelMemory);
+    }
+
+    /// <summary>NtQuerySystemInformation and WaitForSingleObject, from the same structures that Windows answers them from.</summary>
+    private static ProcessState StateOf(Client client)
+    {
+        var process = client.Process;
+        var threads = new List<ThreadStateSeen>();
+        foreach (var entry in process.ThreadListHead.Entries())
+        {
+            var thread = new Structures.Thread(process.Memory, entry - 0x4E8);
+            if (thread.State == ThreadState.Terminated) continue;
+            threads.Add(new ThreadStateSeen((int)thread.UniqueThread, thread.State, thread.WaitReason, !thread.IrpList.IsEmpty));
+        }
+        var signalled = process.Header.SignalState != 0;
+        return new ProcessState(client.Name, process.ImageFileName, client.Pid, Listed: !signalled, signalled, process.ExitStatus, Ob.HandleCount(process), threads);
+    }
+
+    private readonly record struct Place(Client Client, int Thread, Act? Act, bool Returned);
+
+    private sealed record Request(string Name, ulong Block, ulong Input, ulong Output, DeviceControl Control);
+
+    /// <summary>What never changes once a story has started: where a process keeps what.</summary>
+    private sealed class Client(string name, int index, Structures.Process process, IReadOnlyList<ClientThread> told)
+    {
+        private ulong _next = AddressMap.UserData + ((ulong)index * ProcessStride);
+
+        public string Name { get; } = name;
+
+        public int Index { get; } = index;
+
+        public Structures.Process Process { get; } = process;
+
+        public int Pid { get; } = (int)process.UniqueProcessId;
+
+        public IReadOnlyList<ClientThread> Told { get; } = told;
+
+        public List<Structures.Thread> Threads { get; } = [];
+
+        public Dictionary<string, ulong> Variables { get; } = [];
+
+        public Dictionary<string, bool> Overlapped { get; } = [];
+
+        public Dictionary<string, Request> Requests { get; } = [];
+
+        public Dictionary<string, ulong> ProcessHandles { get; } = [];
+
+        public Dictionary<string, ulong> ThreadHandles { get; } = [];
+
+        /// <summary>Where an act has its own piece of user memory. Two equal acts are two acts.</summary>
+        public Dictionary<Act, ulong> Places { get; } = new(ReferenceEqualityComparer.Instance);
+
+        /// <summary>User memory, each piece on pages of its own when it is large.</summary>
+        public ulong Allocate(GuestMemory m, ulong bytes, PageAccess access = PageAccess.Read | PageAccess.Write)
+        {
+            var at = (_next + 0xF) & ~0xFul;
+            if (bytes >= 0x1000) at = (at + 0xFFF) & ~0xFFFul;
+            var end = at + bytes;
+            for (var page = at & ~0xFFFul; page < end; page += 0x1000)
+                if (m.AccessOf(page) == PageAccess.None) m.Map(page, 0x1000, access | PageAccess.User);
+            _next = end;
+            return at;
+        }
+    }
+}

@@ -1,0 +1,27 @@
+using Harness.Core.Nt;
+
+namespace Harness.Emulation.Kernel;
+
+/// <summary>The emulated kernel stops the machine: a bug check as Microsoft's reference numbers it.</summary>
+internal sealed class BugCheckException(uint code, ulong p1, ulong p2, ulong p3, ulong p4) : Exception($"bug check 0x{code:x}")
+{
+    public uint Code { get; } = code;
+
+    public IReadOnlyList<KernelAddress> Parameters { get; } = [new(p1), new(p2), new(p3), new(p4)];
+}
+
+/// <summary>The driver needs something that isn't modelled: the run is inconclusive from here.</summary>
+/// <param name="what">"nt!KeXxx" or an instruction.</param>
+/// <param name="detail">One sentence.</param>
+internal sealed class UnmodelledException(string what, string detail) : Exception($"{what}: {detail}")
+{
+    public string What { get; } = what;
+
+    public string Detail { get; } = detail;
+}
+
+/// <summary>A routine of nt raises an exception into its caller (ExRaiseStatus).</summary>
+internal sealed class RaisedStatusException(NtStatus status) : Exception(status.ToString())
+{
+    public NtStatus Status { get; } = status;
+}

@@ -1,0 +1,47 @@
+namespace Harness.Emulation.Kernel;
+
+/// <summary>Every routine of nt that is modelled, file by file: one per NT prefix.</summary>
+internal sealed class NtRoutines
+{
+    private readonly List<Routine> _all = [];
+
+    private NtRoutines()
+    {
+    }
+
+    /// <summary>Where a system service comes back to before it goes to user mode: nt!KiSystemServiceCopyEnd.</summary>
+    public static Routine SystemServiceExit { get; private set; } = null!;
+
+    public static IReadOnlyList<Routine> All()
+    {
+        var routines = new NtRoutines();
+        SystemServiceExit = routines.Trap("KiSystemServiceCopyEnd", Ke.NeverEntered, Ke.SystemServiceExit, Ke.ExitToUser);
+        Ke.Define(routines);
+        Ps.Define(routines);
+        Ob.Define(routines);
+        Io.Define(routines);
+        Ex.Define(routines);
+        Mm.Define(routines);
+        Rtl.Define(routines);
+        Zw.Define(routines);
+        return routines._all;
+    }
+
+    /// <summary>A routine without locals.</summary>
+    public Routine Add(string name, params Step[] steps) => Add(name, 0, steps);
+
+    /// <summary>A routine with this many quadwords of locals in its frame.</summary>
+    public Routine Add(string name, int locals, params Step[] steps) => Keep(new Routine(name, FrameKind.Ordinary, locals, steps));
+
+    /// <summary>A routine that stands on a trap frame.</summary>
+    public Routine Trap(string name, params Step[] steps) => Keep(new Routine(name, FrameKind.Trap, 0, steps));
+
+    /// <summary>The switch of threads.</summary>
+    public Routine Switch(string name, params Step[] steps) => Keep(new Routine(name, FrameKind.Switch, 0, steps));
+
+    private Routine Keep(Routine routine)
+    {
+        _all.Add(routine);
+        return routine;
+    }
+}
