@@ -63,7 +63,7 @@ public static class DebuggerText
         [
             $"Irp {Digits(irp.Address)} is {Standing(irp)}",
             $"    Cancel: {Bool(irp.Cancel)}  CancelRoutine: {irp.CancelRoutine ?? "none"}  Thread: {Digits(irp.Thread)}{OnFile(irp)}",
-            "     cmd                               flg cl  Device            File              Completion-Context",
+            "     cmd                               flg cl  Device            File              Completion",
         ];
         foreach (var location in irp.Locations) lines.AddRange(Location(location));
         return lines;

@@ -68,7 +68,7 @@ public sealed record ExportsMissing(string Module, IReadOnlyList<string> Names) 
 /// <param name="Detail">What it was, one sentence.</param>
 public sealed record Unmodelled(string What, string Caller, string Detail) : Observation;
 
-/// <summary>A client thread entered a system call. <paramref name="Call"/> as a person would write it: "DeviceIoControl(h, 0x222008)".</summary>
+/// <summary>A client thread entered a system call. <paramref name="Call"/> as a person would write it, the Win32 function first: "CreateFile(\\.\X)", "DeviceIoControl(h, 0x222008)".</summary>
 public sealed record CallEntered(string Process, int Pid, int Tid, string Call, string? Request) : Observation;
 
 /// <summary>A system call came back to its client. Information: IO_STATUS_BLOCK.Information in bytes where the call has one.</summary>

@@ -14,11 +14,11 @@ public static class ModuleOffset
         return cut < 0 ? place : place[..cut];
     }
 
-    /// <summary>"nt!IopCancelAlertedRequest" of "nt!IopCancelAlertedRequest+0x6d".</summary>
+    /// <summary>"nt!IopCancelAlertedRequest" of "nt!IopCancelAlertedRequest+0x6d"; code without a symbol keeps its offset.</summary>
     public static string Function(string place)
     {
         var cut = place.LastIndexOf('+');
-        return cut < 0 ? place : place[..cut];
+        return cut < 0 || !place.Contains('!') ? place : place[..cut];
     }
 
     /// <summary>True for code outside the kernel image and inside a module.</summary>

@@ -1,3 +1,4 @@
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
 using Harness.Core.Verdicts;
@@ -9,6 +10,7 @@ public static class ConsoleStory
 {
     private const int Width = 100;
     private const int ClockWidth = 14;
+    private const string Continued = "          ";
 
     /// <summary>Writes the story. <paramref name="runFolder"/> is shown as given; <paramref name="color"/> allows ANSI colours.</summary>
     public static void Write(TextWriter writer, RunDescription run, IReadOnlyList<Observation> evidence, Judgement judgement, string runFolder, bool color)
@@ -45,11 +47,16 @@ public static class ConsoleStory
         writer.WriteLine();
         if (look.At.Record is null)
         {
-            writer.WriteLine($"  {look.Testimony.Victim} is not in kernel memory any more.");
+            writer.WriteLine($"{look.Testimony.Victim} is not in kernel memory any more.");
             return;
         }
 
-        foreach (var line in DebuggerView.Of(look.At.Record)) writer.WriteLine(("  " + Printable.Line(line)).TrimEnd());
+        foreach (var line in DebuggerText.Of(look.At.Record).Select(Printable.Line))
+        {
+            // A table's columns stay where they are; only what is too wide goes on in the next line.
+            var parts = line.Length <= Width ? [line] : Wrap(line, Width - Continued.Length);
+            writer.WriteLine(string.Join(writer.NewLine + Continued, parts));
+        }
     }
 
     private static void ShowGuilty(TextWriter writer, Ink ink, Judgement judgement)
@@ -92,7 +99,7 @@ public static class ConsoleStory
     }
 
     /// <summary>Breaks at spaces; a word longer than the line stays whole, so that a path or a command can be copied.</summary>
-    internal static IEnumerable<string> Wrap(string text, int width)
+    private static IEnumerable<string> Wrap(string text, int width)
     {
         while (text.Length > width)
         {

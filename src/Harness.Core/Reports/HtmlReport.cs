@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
 using Harness.Core.Verdicts;
@@ -64,7 +65,7 @@ public static class HtmlReport
         if (look.At?.Memory is not { } memory) return;
         page.WriteLine($"<h2>What a kernel debugger shows at {Text($"'{memory.Checkpoint}' ({Spelled.Clock(memory.At)})")}</h2>");
         if (look.At.Record is null) page.WriteLine($"<p>{Text(look.Testimony.Victim)} is not in kernel memory any more.</p>");
-        else page.WriteLine($"<pre>{Text(string.Join('\n', DebuggerView.Of(look.At.Record)))}</pre>");
+        else page.WriteLine($"<pre>{Text(string.Join('\n', DebuggerText.Of(look.At.Record)))}</pre>");
     }
 
     private static void Facts(StreamWriter page, Judgement judgement)
@@ -93,7 +94,7 @@ public static class HtmlReport
         page.WriteLine("<h2>Run</h2>\n<dl>");
         (string, string)[] rows =
         [
-            ("driver", run.Driver.Path), ("sha256", run.Driver.Sha256), ("device", run.Driver.Device), ("seed", HexText.Of(run.Seed)),
+            ("driver", run.Driver.Path), ("sha256", run.Driver.Sha256), ("device", run.Driver.Device), ("seed", run.Seed.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             ("harness", run.HarnessVersion), ("run again", run.Replay),
         ];
         foreach (var (name, value) in rows) page.WriteLine($"<dt>{name}</dt><dd><code>{Text(value)}</code></dd>");

@@ -14,7 +14,7 @@ internal sealed class LastLook
         At = last is null ? null : Testimony.At(last);
         Threads = At?.Record?.Threads ?? [];
         Irps = [.. Threads.SelectMany(t => t.Irps).DistinctBy(i => i.Address)];
-        var terminated = Testimony.Kill is { Result.IsSuccess: true } && At?.Record is { Signalled: false } && At.State is not { Signalled: true };
+        var terminated = Testimony.Kill is { Result.IsSuccess: true } kill && kill.N < At?.N && At.Record is { Signalled: false } && At.State is not { Signalled: true };
         KeepsAlive = terminated ? ZombieRule.KeepsAlive(At?.Record, Testimony.Sent?.Irp)?.Thread : null;
     }
 

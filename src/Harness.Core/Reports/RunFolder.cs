@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Harness.Core.Evidence;
 using Harness.Core.Verdicts;
 
@@ -75,7 +76,7 @@ public sealed class RunFolder
     {
         Put(JUnitFile, stream => JUnitReport.Write(stream, [new JudgedRun(Run, Evidence, judgement, Path)]));
         Put(ReportFile, stream => HtmlReport.Write(stream, Run, Evidence, judgement));
-        return Put(VerdictFile, stream => JsonSerializer.Serialize(stream, judgement, JsonLayout.Indented.Judgement));
+        return Put(VerdictFile, stream => WriteJson(stream, judgement, JsonLayout.Indented.Judgement));
     });
 
     /// <summary>Opens a folder to judge it again. It needs run.json and evidence.jsonl, nothing else.</summary>
@@ -123,8 +124,14 @@ public sealed class RunFolder
             return false;
         }
 
-        using (claimed) JsonSerializer.Serialize(claimed, run, JsonLayout.Indented.RunDescription);
+        using (claimed) WriteJson(claimed, run, JsonLayout.Indented.RunDescription);
         return true;
+    }
+
+    private static void WriteJson<T>(Stream stream, T value, JsonTypeInfo<T> type)
+    {
+        JsonSerializer.Serialize(stream, value, type);
+        stream.WriteByte((byte)'\n');
     }
 
     private bool Put(string file, Action<Stream> write)

@@ -33,7 +33,7 @@ public static class Judge
         var verdict = proven.Count > 0 ? Verdict.Fail : obstacles.Count > 0 ? Verdict.Inconclusive : Verdict.Pass;
         var because = verdict switch
         {
-            Verdict.Fail => proven[0].Says,
+            Verdict.Fail => outcomes.FirstOrDefault(o => ReferenceEquals(o.Finding, proven[0]))?.Told ?? proven[0].Says,
             Verdict.Inconclusive => obstacles[0],
             _ => outcomes.Count > 0 ? outcomes[^1].Told : "Every promise was kept.",
         };

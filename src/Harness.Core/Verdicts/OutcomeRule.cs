@@ -76,9 +76,9 @@ internal static class OutcomeRule
         var told = after is { } time ? $"{testimony.Victim} ended {Spelled.Duration(time)} after it was killed."
             : interruption is CancelRequested cancel && over is not null ? $"The request '{testimony.Story.Request}' was over {Spelled.Duration(over.At - cancel.At)} after it was cancelled, and {testimony.Victim} ended."
             : $"{testimony.Victim} ended.";
-        var finding = promise.Expected == Outcome.Ended ? null
-            : new Finding(PromiseRules.Broken + "outcome", "Not the promised outcome", null, [], null, $"{told} The story promised: {Word(promise.Expected)} at '{at.Name}'.", Expected: false);
-        return new OutcomeAt(Outcome.Ended, after, facts, told, finding);
+        if (promise.Expected == Outcome.Ended) return new OutcomeAt(Outcome.Ended, after, facts, told);
+        var says = $"{told} The story promised: {Word(promise.Expected)} at '{at.Name}'.";
+        return new OutcomeAt(Outcome.Ended, after, facts, says, new Finding(PromiseRules.Broken + "outcome", "Not the promised outcome", null, [], null, says, Expected: false));
     }
 
     internal static OutcomeAt CannotTell(IReadOnlyList<Fact> facts, string obstacle) => new(null, null, facts, "", Obstacle: obstacle);

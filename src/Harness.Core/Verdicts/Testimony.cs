@@ -105,6 +105,9 @@ internal sealed class Testimony
 /// <param name="Record">The victim in it.</param>
 internal sealed record Checkpoint(string Name, ProcessStates? States, ProcessState? State, KernelMemorySeen? Memory, ProcessRecord? Record)
 {
+    /// <summary>What of kernel memory could not be read: what isn't there then must not be taken for absent.</summary>
+    internal IReadOnlyList<string> Unread => [.. Memory?.Notes ?? [], .. Record?.Notes ?? []];
+
     /// <summary>Some collector looked.</summary>
     internal bool Reached => States is not null || Memory is not null;
 

@@ -18,11 +18,11 @@ internal static class UnfinishedRequestRule
         [
             new("the request was cancelled", cancel is null ? null : true, Citation.Of(cancel)),
             new("process object not signalled", !at.State?.Signalled, at.State is null ? null : Citation.Of(at.States)),
-            new("the cancelled IRP is still outstanding", at.Record is null || cancel is null ? null : irp is { Cancel: true }, at.Record is null ? null : Citation.Of(at.Memory)),
+            ZombieRule.FromMemory("the cancelled IRP is still outstanding", at, cancel is null ? null : irp is { Cancel: true }),
         ];
 
         var open = facts.Where(f => f.Holds is null).Select(f => f.Name).ToList();
-        if (open.Count > 0) return OutcomeRule.CannotTell(facts, $"{testimony.Victim} has not ended at '{at.Name}'; no evidence for: {string.Join("; ", open)}.");
+        if (open.Count > 0) return OutcomeRule.CannotTell(facts, $"{testimony.Victim} has not ended at '{at.Name}'; no evidence for: {string.Join("; ", open)}{ZombieRule.Excuse(at)}.");
         if (facts.Any(f => f.Holds == false))
         {
             var unexplained = $"{testimony.Victim} has not ended at '{at.Name}' although its request is not outstanding, and no rule explains it.";

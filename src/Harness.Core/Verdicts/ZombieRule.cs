@@ -24,7 +24,7 @@ internal static class ZombieRule
         var isZombie = common.All(f => f.Holds == true);
         if (missing.Count > 0)
             return new OutcomeAt(isZombie ? Outcome.Zombie : null, null, facts, "",
-                Obstacle: $"The outcome of {testimony.Victim} at '{at.Name}' cannot be judged; no evidence for: {string.Join("; ", missing.Select(f => f.Name))}.");
+                Obstacle: $"The outcome of {testimony.Victim} at '{at.Name}' cannot be judged; no evidence for: {string.Join("; ", missing.Select(f => f.Name))}{Excuse(at)}.");
 
         var refuted = facts.Where(f => f.Holds == false).ToList();
         if (refuted.Count > 0 || stuck is null || stuck.Hold == Hold.Unexplained)
@@ -61,7 +61,7 @@ internal static class ZombieRule
     // A stack that could not be read says nothing about what is on it.
     private static IEnumerable<Fact> OfItsKind(Checkpoint at, StuckThread? stuck)
     {
-        bool? Read(bool holds) => stuck is null || stuck.Thread.Stack.Count == 0 ? null : holds;
+        bool? Read(bool holds) => stuck is { Thread.Stack.Count: 0 } ? null : holds;
         switch (stuck?.Hold)
         {
             case Hold.BlockedInDispatch:
@@ -78,8 +78,12 @@ internal static class ZombieRule
         }
     }
 
-    private static Fact FromMemory(string name, Checkpoint at, bool? holds) =>
-        at.Record is null ? new Fact(name, null, null) : new Fact(name, holds, holds is null ? null : Citation.Of(at.Memory));
+    /// <summary>A fact read from the victim's kernel memory. What was not found where something could not be read is missing, not refuted.</summary>
+    internal static Fact FromMemory(string name, Checkpoint at, bool? holds) =>
+        at.Record is null || holds is null || (holds == false && at.Unread.Count > 0) ? new Fact(name, null, null) : new Fact(name, holds, Citation.Of(at.Memory));
+
+    /// <summary>" (kernel memory: …)" when something could not be read.</summary>
+    internal static string Excuse(Checkpoint at) => at.Unread.Count == 0 ? "" : $" (kernel memory: {string.Join("; ", at.Unread)})";
 
     private static Finding Found(Testimony testimony, Checkpoint at, StuckThread stuck, bool expected)
     {

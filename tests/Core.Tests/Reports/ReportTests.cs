@@ -1,0 +1,206 @@
+using System.Text;
+using System.Text.Json;
+using System.Xml.Linq;
+using Core.Tests.Verdicts;
+using FluentAssertions;
+using Harness.Core.Diagnosis;
+using Harness.Core.Evidence;
+using Harness.Core.Nt;
+using Harness.Core.Reports;
+using Harness.Core.Stories;
+using Harness.Core.Verdicts;
+using Xunit;
+
+namespace Core.Tests.Reports;
+
+public sealed class ReportTests
+{
+    private static string Story(Outcome expected, IReadOnlyList<Observation> evidence, bool color = false)
+    {
+        using var writer = new StringWriter { NewLine = "\n" };
+        var run = Tale.Run(expected);
+        ConsoleStory.Write(writer, run, evidence, Judge.Of(run, evidence), "results/2026-11-22T084312-hang-irp-emulated", color);
+        return writer.ToString();
+    }
+
+    private static string Html(IReadOnlyList<Observation> evidence)
+    {
+        using var stream = new MemoryStream();
+        var run = Tale.Run(Outcome.Zombie);
+        HtmlReport.Write(stream, run, evidence, Judge.Of(run, evidence));
+        return Encoding.UTF8.GetString(stream.ToArray());
+    }
+
+    private static IEnumerable<string> Names(JsonElement element) => element.EnumerateObject().Select(p => p.Name);
+
+    [Fact]
+    public void The_terminal_tells_the_story_the_thread_the_guilty_driver_and_how_to_see_it_again()
+    {
+        var story = Story(Outcome.Zombie, Tale.Zombie().Evidence);
+
+        story.Should().Contain("0.000000 s  victim (pid 412) calls DeviceIoControl(h, 0x222008)")
+            .And.Contain("0.001000 s  IoCancelIrp(0xffff800000102000) from nt!IopCancelAlertedRequest: no cancel routine\n")
+            .And.Contain("600.001000 s")
+            .And.Contain("nt!IopCancelAlertedRequest+0x6d")
+            .And.Contain("guilty.sys")
+            .And.Contain("PASS")
+            .And.Contain("results/2026-11-22T084312-hang-irp-emulated")
+            .And.Contain("driverfault run hang-irp --seed 7")
+            .And.NotContain("\u001b");
+        story.IndexOf("TerminateProcess", StringComparison.Ordinal).Should().BeLessThan(story.IndexOf("IoCancelIrp", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void The_story_fits_into_100_columns()
+    {
+        foreach (var tale in new[] { Tale.Zombie(), Tale.Sound() })
+        {
+            var told = Story(Outcome.Ended, tale.Add(new DebugPrinted(string.Join(' ', Enumerable.Repeat("word", 80)))).Evidence);
+            told.Split('\n').Should().OnlyContain(l => l.Length <= 100);
+        }
+    }
+
+    [Fact]
+    public void Colour_is_only_colour()
+    {
+        var evidence = Tale.Zombie().Evidence;
+        var plain = System.Text.RegularExpressions.Regex.Replace(Story(Outcome.Zombie, evidence, color: true), "\u001b\\[[0-9;]*m", "");
+
+        plain.Should().Be(Story(Outcome.Zombie, evidence));
+        Story(Outcome.Zombie, evidence, color: true).Should().Contain("\u001b[1;32mPASS");
+    }
+
+    [Fact]
+    public void What_a_driver_prints_cannot_command_the_terminal()
+    {
+        Story(Outcome.Ended, Tale.Sound().Add(new DebugPrinted("a\u001b]0;title\u0007\u202Eb\r\nc\uD800")).Evidence)
+            .Should().Contain(@"DbgPrint: a\x1b]0;title\x07\u202eb").And.NotContainAny("\u001b", "\u0007", "\u202E", "\r");
+    }
+
+    [Fact]
+    public void A_run_without_evidence_is_told_as_what_it_is() =>
+        Story(Outcome.Zombie, []).Should().Contain("INCONCLUSIVE").And.Contain("driverfault run hang-irp --seed 7");
+
+    [Fact]
+    public void A_very_long_timeline_says_what_it_leaves_out()
+    {
+        var tale = Tale.Pending();
+        for (var i = 0; i < 2_000; i++) tale.Add(new DebugPrinted($"line {i}"));
+
+        Story(Outcome.Zombie, tale.Evidence).Should().Contain("more observations in evidence.jsonl").And.Contain("line 1999").And.NotContain("line 1000");
+    }
+
+    [Fact]
+    public void Every_kind_of_observation_has_words_of_its_own()
+    {
+        foreach (var kind in Evidence.Specimen.Kinds(typeof(Observation)))
+            Story(Outcome.Zombie, [(Observation)Evidence.Specimen.Of(kind) with { N = 1 }]).Should().NotContain($"{kind.Name} (");
+    }
+
+    [Fact]
+    public void The_JSON_line_holds_exactly_the_fields_that_scripts_rely_on()
+    {
+        var run = Tale.Run(Outcome.Ended);
+        var evidence = Tale.Zombie().Evidence;
+        var line = JsonLine.Of(run, evidence, Judge.Of(run, evidence), "/results/x");
+
+        line.Should().NotContain("\n");
+        using var json = JsonDocument.Parse(line);
+        var root = json.RootElement;
+        Names(root).Should().Equal("scenario", "target", "verdict", "outcome", "after", "findings", "process", "thread", "threads", "irps", "runFolder", "replay");
+        Names(root.GetProperty("findings")[0]).Should().Equal("id", "title", "code", "parameters", "driver", "says");
+        Names(root.GetProperty("process")).Should().Equal("pid", "image", "listed", "signalled", "terminateStatus");
+        Names(root.GetProperty("thread")).Should().Equal("tid", "state", "waitReason", "waitMode", "alertable", "waitObject", "kernelStack");
+        Names(root.GetProperty("irps")[0]).Should().Equal("address", "list", "cancel", "cancelRoutine", "major", "ioctl", "device", "driver", "stackLocation");
+
+        root.GetProperty("verdict").GetString().Should().Be("fail");
+        root.GetProperty("outcome").GetString().Should().Be("zombie");
+        root.GetProperty("after").ValueKind.Should().Be(JsonValueKind.Null);
+        root.GetProperty("process").GetRawText().Should().Be("""{"pid":412,"image":"victim.exe","listed":true,"signalled":false,"terminateStatus":"0x00000000"}""");
+        var thread = root.GetProperty("thread");
+        thread.GetProperty("state").GetString().Should().Be("Waiting");
+        thread.GetProperty("waitReason").GetString().Should().Be("Executive");
+        thread.GetProperty("waitMode").GetString().Should().Be("KernelMode");
+        thread.GetProperty("kernelStack")[2].GetString().Should().Be("nt!IopCancelAlertedRequest+0x6d");
+        thread.GetProperty("waitObject").GetProperty("address").GetString().Should().StartWith("0xffff");
+        root.GetProperty("threads").GetArrayLength().Should().Be(1);
+        root.GetProperty("irps")[0].GetRawText().Should().Be(
+            """{"address":"0xffff800000102000","list":"thread","cancel":true,"cancelRoutine":null,"major":"IRP_MJ_DEVICE_CONTROL","ioctl":"0x222008","device":"\\Device\\Guilty","driver":"guilty.sys","stackLocation":1}""");
+        root.GetProperty("runFolder").GetString().Should().Be("/results/x");
+    }
+
+    [Fact]
+    public void The_JSON_line_of_a_sound_run_has_no_thread_and_tells_milliseconds()
+    {
+        var run = Tale.Run(Outcome.Ended);
+        var evidence = Tale.Pending().Killed().Cancelled(null).LaterMs(50).Completed(NtStatus.Success).Ended().SeenGone("settled").Evidence;
+        using var json = JsonDocument.Parse(JsonLine.Of(run, evidence, Judge.Of(run, evidence), "/r"));
+
+        json.RootElement.GetProperty("verdict").GetString().Should().Be("pass");
+        json.RootElement.GetProperty("outcome").GetString().Should().Be("ended");
+        json.RootElement.GetProperty("after").GetRawText().Should().Be("50");
+        json.RootElement.GetProperty("thread").ValueKind.Should().Be(JsonValueKind.Null);
+        json.RootElement.GetProperty("threads").GetArrayLength().Should().Be(0);
+        json.RootElement.GetProperty("process").GetProperty("signalled").GetBoolean().Should().BeTrue();
+    }
+
+    [Fact]
+    public void The_JSON_line_of_a_bug_check_and_of_nothing_at_all_are_whole_too()
+    {
+        var run = Tale.Run(Outcome.Ended);
+        IReadOnlyList<Observation> stopped = Tale.Pending().Killed().Add(new BugChecked(0x11B, [Tale.Irp], "guilty.sys+0x1", [])).Evidence;
+        using var bugCheck = JsonDocument.Parse(JsonLine.Of(run, stopped, Judge.Of(run, stopped), "/r"));
+        var finding = bugCheck.RootElement.GetProperty("findings")[0];
+        finding.GetProperty("code").GetString().Should().Be("0x11b");
+        finding.GetProperty("parameters")[0].GetString().Should().Be("0xffff800000102000");
+        bugCheck.RootElement.GetProperty("outcome").ValueKind.Should().Be(JsonValueKind.Null);
+
+        using var nothing = JsonDocument.Parse(JsonLine.Of(run, [], Judge.Of(run, []), "/r"));
+        nothing.RootElement.GetProperty("process").ValueKind.Should().Be(JsonValueKind.Null);
+        nothing.RootElement.GetProperty("verdict").GetString().Should().Be("inconclusive");
+    }
+
+    [Fact]
+    public void A_process_that_nobody_terminated_has_no_thread_that_keeps_it_alive()
+    {
+        var run = Tale.Run([new OutcomePromise("settled", Outcome.Ended)], kills: false);
+        var evidence = Tale.Pending().Cancelled(null).Seen("settled", Tale.Stuck() with { WaitMode = ProcessorMode.UserMode }).Evidence;
+        using var json = JsonDocument.Parse(JsonLine.Of(run, evidence, Judge.Of(run, evidence), "/r"));
+
+        json.RootElement.GetProperty("thread").ValueKind.Should().Be(JsonValueKind.Null);
+        json.RootElement.GetProperty("threads").GetArrayLength().Should().Be(1);
+    }
+
+    [Fact]
+    public void A_look_from_before_the_kill_names_no_thread_that_keeps_the_victim_alive()
+    {
+        var run = Tale.Run(Outcome.Ended);
+        var evidence = Tale.Pending().Seen("waiting", Tale.Stuck() with { WaitMode = ProcessorMode.UserMode }).Killed()
+            .Add(new BugChecked(0x44, [Tale.Irp], "guilty.sys+0x1", [])).Evidence;
+        using var json = JsonDocument.Parse(JsonLine.Of(run, evidence, Judge.Of(run, evidence), "/r"));
+
+        json.RootElement.GetProperty("thread").ValueKind.Should().Be(JsonValueKind.Null);
+    }
+
+    [Fact]
+    public void The_page_stands_alone_and_shows_timeline_debugger_facts_and_findings()
+    {
+        var page = Html(Tale.Zombie().Evidence);
+
+        page.Should().StartWith("<!DOCTYPE html>").And.Contain("prefers-color-scheme").And.Contain("zombie-no-cancel-routine")
+            .And.Contain("nt!IopCancelAlertedRequest+0x6d").And.Contain("kernel-memory #").And.Contain("600.001000 s")
+            .And.NotContainAny("<script", "http:", "https:", "src=", "url(", "@import", "<link");
+        // Everything after the doctype is well-formed XML too, once the two void elements are closed.
+        var body = page[page.IndexOf("<html", StringComparison.Ordinal)..].Replace("<br>", "<br/>");
+        body = System.Text.RegularExpressions.Regex.Replace(body, "<meta([^>]*)>", "<meta$1/>");
+        XDocument.Parse(body).Descendants("h2").Select(h => h.Value.Split(" at ")[0]).Should().Equal("Findings", "What a kernel debugger shows", "Facts", "Timeline", "Run");
+    }
+
+    [Fact]
+    public void The_page_cannot_be_broken_by_what_a_driver_prints()
+    {
+        var page = Html(Tale.Zombie().Add(new DebugPrinted("<script>alert(1)</script>\u0000\u001b&\"'")).Evidence);
+
+        page.Should().Contain("&lt;script&gt;").And.NotContainAny("<script", "\u0000", "\u001b");
+    }
+}
