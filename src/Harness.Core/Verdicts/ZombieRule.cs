@@ -65,7 +65,7 @@ internal static class ZombieRule
         switch (stuck?.Hold)
         {
             case Hold.BlockedInDispatch:
-                yield return FromMemory($"{stuck.Function} waits, and no driver or I/O manager wait lies above it", at, true);
+                yield return FromMemory($"the driver's own frame {stuck.Function} waits", at, true);
                 break;
             case Hold.UncancellableRequest:
                 yield return FromMemory("a create, cleanup or close IRP that nobody cancels is outstanding", at, true);
@@ -97,7 +97,7 @@ internal static class ZombieRule
             _ => throw new ArgumentOutOfRangeException(nameof(stuck), stuck.Hold, "not a reason that a finding tells"),
         };
         var place = stuck.Function is null ? "" : $" in {stuck.Function}";
-        var irp = stuck.Irp is null ? "" : $" It has {Spelled.Irp(stuck.Irp)}, current stack location {stuck.Irp.CurrentLocation} of {stuck.Irp.StackCount}{CancelRoutineNow(stuck)}.";
+        var irp = stuck.Irp is null ? "" : $" It has {Spelled.Irp(stuck.Irp)}, current stack location {stuck.Irp.CurrentLocation} of {stuck.Irp.StackCount}{(stuck.Irp.Cancel ? "" : "; nobody has cancelled it")}{CancelRoutineNow(stuck)}.";
         var says = $"{testimony.Victim} was still there {Since(testimony, at)}: {Blame(at.Record!, stuck)}. "
             + $"Thread {stuck.Thread.Tid} waits{place}: ({stuck.Thread.WaitReason}) KernelMode Non-Alertable ({Citation.Of(at.Memory)}).{irp}";
         return new Finding(id, title, null, [], stuck.Driver, says, expected);

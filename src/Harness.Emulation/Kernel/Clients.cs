@@ -339,10 +339,10 @@ internal sealed class Clients(Machine machine)
     public bool TryNextDeadline(out ulong deadline)
     {
         deadline = ulong.MaxValue;
+        Span<byte> bytes = stackalloc byte[8];
         foreach (var p in machine.Processors)
         {
             if (!p.AwaitsCondition || !TryLocate(p.Registers.Rip, out var at) || at.Act is null) continue;
-            Span<byte> bytes = stackalloc byte[8];
             if (machine.Memory.TryReadIn(at.Client.Process.DirectoryTableBase, at.Client.Places[at.Act], bytes)) deadline = Math.Min(deadline, BitConverter.ToUInt64(bytes));
         }
         return deadline != ulong.MaxValue;

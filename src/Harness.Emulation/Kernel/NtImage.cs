@@ -24,6 +24,8 @@ internal sealed class NtImage
     /// <summary>Home space for a callee's four register arguments and eight more on the stack: IopXxxControlFile takes eleven.</summary>
     public const uint OutgoingArguments = 0x60;
 
+    private static readonly byte[] Breakpoints = [0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC];
+
     private readonly Slot[] _slots;
     private readonly byte[] _headers, _text, _pdata, _edata;
     private readonly FrozenDictionary<string, ulong> _addresses;
@@ -46,11 +48,11 @@ internal sealed class NtImage
             for (var step = 0; step < routine.Steps.Length; step++)
             {
                 slots.Add(new Slot(routine, step));
-                text.AddRange(step == 0 ? routine.Prologue() : stackalloc byte[] { 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC });
+                text.AddRange(step == 0 ? routine.Prologue() : Breakpoints);
             }
             // A call in the last step leaves a return address behind it that must still belong to this routine.
             slots.Add(new Slot(routine, -1));
-            text.AddRange(stackalloc byte[] { 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC });
+            text.AddRange(Breakpoints);
             var end = TextRva + (uint)text.Count;
             Append32(pdata, begin);
             Append32(pdata, end);

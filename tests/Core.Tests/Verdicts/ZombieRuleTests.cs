@@ -110,7 +110,8 @@ public sealed class ZombieRuleTests
         var finding = judgement.Findings.Should().ContainSingle().Subject;
         finding.Id.Should().Be("blocked-in-dispatch");
         finding.Driver.Should().Be("guilty.sys");
-        finding.Says.Should().Contain("guilty+0x1234");
+        finding.Says.Should().Contain("waits in guilty+0x1234").And.Contain("nobody has cancelled it");
+        judgement.Facts.Should().Contain(f => f.Name == "the driver's own frame guilty+0x1234 waits" && f.Holds == true);
     }
 
     [Fact]
