@@ -11,7 +11,9 @@ internal static unsafe class Selection
         if (i.IsStringInstruction) return StringOrPort(i, op);
         if (i.ConditionCode != ConditionCode.None && i.Mnemonic is not (Mnemonic.Loope or Mnemonic.Loopne)) return Conditions.HandlerOf(i);
         var handler = Integer(i, op);
-        return handler is not null ? handler : System(i, op);
+        if (handler is not null) return handler;
+        handler = System(i, op);
+        return handler is not null ? handler : VectorSelection.HandlerOf(i, op);
     }
 
     private static delegate*<CpuCore*, Op*, Op*> Integer(in Instruction i, Op* op) => i.Mnemonic switch
