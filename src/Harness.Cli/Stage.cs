@@ -1,3 +1,4 @@
+using Harness.Core.Evidence;
 using Harness.Core.Reports;
 using Harness.Core.Targets;
 
