@@ -1,3 +1,4 @@
+using Harness.Core.Evidence;
 using Harness.Core.Reports;
 using Harness.Core.Targets;
 
@@ -13,6 +14,8 @@ internal sealed class Stage(Surroundings around, ITarget target, string results,
     /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>
     public PlayedRun Play(RunDescription run, DriverUnderTest driver)
     {
+        // What a target can do by itself, the files' contracts can be made ready beside.
+        if (_first) _ = Task.Run(JsonLayout.Prepare);
         var folder = RunFolder.Create(results, run.Started ?? around.Clock.GetUtcNow(), run);
         PlayedRun played;
         try

@@ -3,8 +3,8 @@ using Harness.Core.Nt;
 namespace Harness.Core.Diagnosis;
 
 /// <summary>A module of the kernel.</summary>
-/// <param name="FileName">KLDR_DATA_TABLE_ENTRY.BaseDllName: "myfault.sys".</param>
-/// <param name="Name">As a debugger says it before the '!': "myfault"; "nt" for the kernel, whatever its file is called.</param>
+/// <param name="FileName">KLDR_DATA_TABLE_ENTRY.BaseDllName: "driver.sys".</param>
+/// <param name="Name">As a debugger says it before the '!': "driver"; "nt" for the kernel, whatever its file is called.</param>
 /// <param name="Base">DllBase.</param>
 /// <param name="Size">SizeOfImage in bytes.</param>
 public sealed record LoadedModule(string FileName, string Name, KernelAddress Base, uint Size)
@@ -46,7 +46,7 @@ public sealed class LoadedModules
         return null;
     }
 
-    /// <summary>"nt!KeWaitForSingleObject+0x18", "myfault+0x1234", or the address.</summary>
+    /// <summary>"nt!KeWaitForSingleObject+0x18", "driver+0x1234", or the address.</summary>
     /// <remarks>
     /// An export names an address only when it lies in the same function (.pdata): without a PDB "the nearest export below" is often
     /// another function altogether, and a wrong name is worse than an offset.
@@ -60,7 +60,7 @@ public sealed class LoadedModules
             : module.Name + "+" + HexText.Of(rva);
     }
 
-    /// <summary>"myfault.sys+0x1234": the file and the offset in it, as records of drivers' routines have it; in the kernel, its <see cref="Name"/>.</summary>
+    /// <summary>"driver.sys+0x1234": the file and the offset in it, as records of drivers' routines have it; in the kernel, its <see cref="Name"/>.</summary>
     public string FileOffset(KernelAddress address) => Containing(address) switch
     {
         null => address.ToString(),
@@ -68,7 +68,7 @@ public sealed class LoadedModules
         var module => module.FileName + "+" + HexText.Of(address.Value - module.Base.Value),
     };
 
-    /// <summary>"myfault.sys", "nt"; null outside of any module.</summary>
+    /// <summary>"driver.sys", "nt"; null outside of any module.</summary>
     public string? FileOf(KernelAddress address) => Containing(address) switch
     {
         null => null,

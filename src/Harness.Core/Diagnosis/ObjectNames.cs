@@ -22,7 +22,7 @@ internal sealed class ObjectNames(KernelMemoryReader memory, NtLayout layout, Lo
     }
 
     /// <summary>
-    /// The driver of a device: "myfault.sys", the module that holds DRIVER_OBJECT.DriverStart, or DriverName when none does (a driver object
+    /// The driver of a device: "driver.sys", the module that holds DRIVER_OBJECT.DriverStart, or DriverName when none does (a driver object
     /// that another module made). Null when it can't be told.
     /// </summary>
     public string? DriverOfDevice(KernelAddress device)

@@ -1,5 +1,4 @@
 using Harness.Core.Evidence;
-using Harness.Core.Reports;
 using Harness.Core.Stories;
 
 namespace Harness.Core.Verdicts;

@@ -1,7 +1,6 @@
 using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
-using Harness.Core.Reports;
 using Harness.Core.Stories;
 
 namespace Harness.Core.Verdicts;

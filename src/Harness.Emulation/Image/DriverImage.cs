@@ -43,7 +43,7 @@ public sealed class DriverImage
         CheckWrittenPlaces();
     }
 
-    /// <summary>"myfault.sys", without folder.</summary>
+    /// <summary>"driver.sys", without folder.</summary>
     public string FileName { get; }
 
     /// <summary>Bytes of address space, as the header has it; at most 64 MiB.</summary>

@@ -1,5 +1,6 @@
 using System.Text;
 using Harness.Core.Evidence;
+using Harness.Core.Reports;
 
 namespace Core.Tests.Evidence;
 

@@ -1,7 +1,7 @@
 using System.Text.Json;
-using Harness.Core.Reports;
+using Harness.Core.Evidence;
 
-namespace Harness.Core.Evidence;
+namespace Harness.Core.Reports;
 
 /// <summary>evidence.jsonl: one observation a line, UTF-8, "\n". The same observations are the same bytes, on every system.</summary>
 public static class EvidenceFile

@@ -1,12 +1,14 @@
 using System.Text;
 using System.Text.Json;
+using Core.Tests.Evidence;
 using Core.Tests.Verdicts;
 using FluentAssertions;
 using Harness.Core.Evidence;
+using Harness.Core.Reports;
 using Harness.Core.Stories;
 using Xunit;
 
-namespace Core.Tests.Evidence;
+namespace Core.Tests.Reports;
 
 public sealed class EvidenceFileTests
 {

@@ -1,7 +1,7 @@
 using System.Text.Json.Serialization;
 using Harness.Core.Stories;
 
-namespace Harness.Core.Reports;
+namespace Harness.Core.Evidence;
 
 /// <summary>run.json: everything that made this run what it was. With evidence.jsonl it is all that a verdict needs.</summary>
 /// <param name="Scenario">The scenario's name, "hang-irp".</param>
