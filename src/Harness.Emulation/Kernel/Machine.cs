@@ -250,6 +250,10 @@ internal sealed class Machine
         {
             Stop(p, new BugCheckException(p.CurrentThread.IsSystemThread ? 0x7Eu : 0x3Bu, raised.Status.Value, p.ReturnAddress, 0, 0));
         }
+        catch (PoisonedAccessException poisoned)
+        {
+            Violation(p, CallerOf(p), poisoned.Address, poisoned.Length, poisoned.Write, poisoned.Shadow);
+        }
         catch (GuestAccessException access)
         {
             // nt itself touched what a driver gave it.
@@ -321,16 +325,18 @@ internal sealed class Machine
         : p.CurrentThread.IsSystemThread ? new BugCheckException(0x7E, status.Value, p.Registers.Rip, 0, 0)
         : new BugCheckException(0x3B, status.Value, p.Registers.Rip, 0, 0);
 
-    private void Violation(Processor p, CpuExit exit)
+    private void Violation(Processor p, CpuExit exit) =>
+        Violation(p, NameOf(p.Registers.Rip), exit.Address, (int)(exit.Detail >> 8 & 0xFF), (exit.Detail & 0x10000) != 0, (byte)exit.Detail);
+
+    private void Violation(Processor p, string by, ulong address, int length, bool write, byte shadow)
     {
-        var (id, what) = (byte)exit.Detail switch
+        var (id, what) = shadow switch
         {
             Ex.ShadowFreed => ("use-after-free", "pool that has been freed"),
             Ex.ShadowCompleted => ("irp-touched-after-completion", "an IRP that has been completed and is not the driver's any more"),
             _ => ("pool-overrun", "pool outside any allocation"),
         };
-        var verb = (exit.Detail & 0x10000) != 0 ? "wrote" : "read";
-        Fault(p, id, $"{NameOf(p.Registers.Rip)} {verb} {exit.Detail >> 8 & 0xFF} bytes at {new KernelAddress(exit.Address)}: {what}.");
+        Fault(p, id, by, $"{by} {(write ? "wrote" : "read")} {length} bytes at {new KernelAddress(address)}: {what}.");
     }
 
     /// <summary>A thread that never waits: the counters begin again whenever another thread runs.</summary>
@@ -342,11 +348,11 @@ internal sealed class Machine
     }
 
     private void LoopsForEver(Processor p, string what) =>
-        Fault(p, "endless-loop", $"The driver {what} without waiting; it was at {NameOf(p.Registers.Rip)}.");
+        Fault(p, "endless-loop", NameOf(p.Registers.Rip), $"The driver {what} without waiting; it was at {NameOf(p.Registers.Rip)}.");
 
-    private void Fault(Processor p, string id, string detail)
+    private void Fault(Processor p, string id, string by, string detail)
     {
-        Log(new DriverFault(id, NameOf(p.Registers.Rip), detail, Fatal: true, StackOf(p)));
+        Log(new DriverFault(id, by, detail, Fatal: true, StackOf(p)));
         Finished = true;
     }
 
