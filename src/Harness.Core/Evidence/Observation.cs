@@ -21,6 +21,7 @@ namespace Harness.Core.Evidence;
 [JsonDerivedType(typeof(CancelRequested), "cancelRequested")]
 [JsonDerivedType(typeof(CancelRoutineReturned), "cancelRoutineReturned")]
 [JsonDerivedType(typeof(IrpCompleted), "irpCompleted")]
+[JsonDerivedType(typeof(IrpFinished), "irpFinished")]
 [JsonDerivedType(typeof(IrpDisassociated), "irpDisassociated")]
 [JsonDerivedType(typeof(TerminateRequested), "terminateRequested")]
 [JsonDerivedType(typeof(ThreadEnded), "threadEnded")]
@@ -101,6 +102,10 @@ public sealed record CancelRoutineReturned(KernelAddress Irp, string? Request, s
 
 /// <summary>IoCompleteRequest was called. <paramref name="By"/>: the caller, "driver.sys+0x1234".</summary>
 public sealed record IrpCompleted(KernelAddress Irp, string? Request, NtStatus Status, ulong Information, string By) : Observation;
+
+/// <summary>An IRP has left its top stack location: no driver has it any more.</summary>
+/// <param name="PendingReturned">IRP.PendingReturned: the top driver had marked it pending (IoMarkIrpPending).</param>
+public sealed record IrpFinished(KernelAddress Irp, string? Request, bool PendingReturned) : Observation;
 
 /// <summary>The I/O manager gave up on an IRP of a dying thread (five minutes) and logged IO_DRIVER_CANCEL_TIMEOUT for its device.</summary>
 public sealed record IrpDisassociated(KernelAddress Irp, string? Request, string Device, string Driver) : Observation;

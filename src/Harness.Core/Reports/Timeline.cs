@@ -48,6 +48,7 @@ internal static class Timeline
         CancelRequested o => [(Voice.Kernel, $"IoCancelIrp({o.Irp}) from {ModuleOffset.Function(o.By)}: calls {o.CancelRoutine}")],
         CancelRoutineReturned o => [(Voice.Driver, $"the cancel routine {o.CancelRoutine} returns")],
         IrpCompleted o => [(Voice.Driver, $"{o.By} completes IRP {o.Irp}: {o.Status}{Bytes(o.Information)}")],
+        IrpFinished => [],
         IrpDisassociated o => [(Voice.Alarm, $"the I/O manager gives up on IRP {o.Irp}: {o.Driver} ({o.Device}) did not complete it in five minutes")],
         TerminateRequested o => [(Voice.Client, $"TerminateProcess on {Who(o.Process, o.Pid)}: {o.Result}")],
         ThreadEnded o => [(Voice.Kernel, $"{Who(o.Process, o.Pid)}: thread {o.Tid} has ended")],

@@ -13,7 +13,8 @@ internal static class FaultRules
     internal static IEnumerable<Finding> In(Testimony testimony) =>
         testimony.Evidence.OfType<BugChecked>().Select(Stopped)
             .Concat(testimony.Evidence.OfType<DriverFault>().GroupBy(f => (f.Id, f.By)).Select(g => Faulted(g.First(), g.Count())))
-            .Concat(testimony.Evidence.OfType<IrpDisassociated>().GroupBy(d => d.Driver).Select(g => GivenUp(g.First(), g.Count())));
+            .Concat(testimony.Evidence.OfType<IrpDisassociated>().GroupBy(d => d.Driver).Select(g => GivenUp(g.First(), g.Count())))
+            .Concat(PendingRule.In(testimony));
 
     private static Finding Stopped(BugChecked seen)
     {

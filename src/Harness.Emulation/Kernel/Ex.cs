@@ -9,8 +9,8 @@ internal static partial class Ex
 {
     public const uint NonPaged = 0, Paged = 1;
 
-    /// <summary>Shadow values of pool bytes: outside any allocation, freed.</summary>
-    public const byte ShadowOutside = 0x81, ShadowFreed = 0x82;
+    /// <summary>Shadow values of pool bytes: outside any allocation, freed, an IRP that no driver has any more.</summary>
+    public const byte ShadowOutside = 0x81, ShadowFreed = 0x82, ShadowCompleted = 0x83;
 
     private const ulong HeaderSize = 0x10, Gap = 0x10;
 

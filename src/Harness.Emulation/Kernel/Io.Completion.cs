@@ -70,6 +70,9 @@ internal static partial class Io
         // StackCount + 2 says to everybody: completed.
         irp.CurrentLocation++;
         irp.Current = new IoStackLocation(p.Memory, irp.Current.Address + IoStackLocation.Size);
+        p.Machine.Log(new IrpFinished(new(irp.Address), p.Machine.RequestOf(irp), irp.PendingReturned));
+        // Whatever becomes of it now, no driver may touch it.
+        p.Memory.WriteShadow(irp.Address, irp.PacketSize, Ex.ShadowCompleted);
         return p.Goto(3);
     }
 
@@ -124,7 +127,8 @@ internal static partial class Io
     {
         var machine = p.Machine;
         var irp = Irp.OfApc(new Apc(p.Memory, p.Arg(0)));
-        var file = irp.OriginalFileObject;
+        // The KAPC lies over the IRP's own tail: the file object comes as the APC's argument.
+        var file = FileAt(p, p.Memory.ReadU64(p.Arg(3)));
         p[0] = file.Address;
         var status = irp.Status;
         var synchronous = !file.IsNull && file.IsSynchronous || (irp.Flags & Irp.FlagSynchronousApi) != 0;

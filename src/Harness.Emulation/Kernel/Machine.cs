@@ -312,9 +312,14 @@ internal sealed class Machine
 
     private void Violation(Processor p, CpuExit exit)
     {
-        var freed = (exit.Detail & 0xFF) == Ex.ShadowFreed;
+        var (id, what) = (byte)exit.Detail switch
+        {
+            Ex.ShadowFreed => ("use-after-free", "pool that has been freed"),
+            Ex.ShadowCompleted => ("irp-touched-after-completion", "an IRP that has been completed and is not the driver's any more"),
+            _ => ("pool-overrun", "pool outside any allocation"),
+        };
         var verb = (exit.Detail & 0x10000) != 0 ? "wrote" : "read";
-        Fault(p, freed ? "use-after-free" : "pool-overrun", $"{NameOf(p.Registers.Rip)} {verb} {exit.Detail >> 8 & 0xFF} bytes at {new KernelAddress(exit.Address)}: {(freed ? "pool that has been freed" : "pool outside any allocation")}.");
+        Fault(p, id, $"{NameOf(p.Registers.Rip)} {verb} {exit.Detail >> 8 & 0xFF} bytes at {new KernelAddress(exit.Address)}: {what}.");
     }
 
     private void LoopsForEver(Processor p) =>
