@@ -18,6 +18,7 @@ internal static partial class Ex
     {
         DefinePool(nt);
         DefineWork(nt);
+        DefineProbes(nt);
     }
 
     /// <summary>

@@ -5,6 +5,8 @@ internal static partial class Rtl
 {
     public static void Define(NtRoutines nt)
     {
+        DefineExceptions(nt);
+        DefineUnwinding(nt);
         nt.Add("RtlInitUnicodeString", p =>
         {
             var n = 0u;
