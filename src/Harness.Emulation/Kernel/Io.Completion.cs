@@ -124,7 +124,8 @@ internal static partial class Io
     {
         var machine = p.Machine;
         var irp = Irp.OfApc(new Apc(p.Memory, p.Arg(0)));
-        var file = irp.OriginalFileObject;
+        // The KAPC lies over the IRP's own tail: the file object comes as the APC's argument.
+        var file = FileAt(p, p.Memory.ReadU64(p.Arg(3)));
         p[0] = file.Address;
         var status = irp.Status;
         var synchronous = !file.IsNull && file.IsSynchronous || (irp.Flags & Irp.FlagSynchronousApi) != 0;

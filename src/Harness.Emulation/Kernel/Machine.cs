@@ -241,6 +241,10 @@ internal sealed class Machine
         {
             p.Raise(raised.Status);
         }
+        catch (PoisonedAccessException poisoned)
+        {
+            Violation(p, CallerOf(p), poisoned.Address, poisoned.Length, poisoned.Write, poisoned.Shadow);
+        }
         catch (GuestAccessException access)
         {
             // nt itself touched what a driver gave it.
@@ -322,19 +326,21 @@ internal sealed class Machine
         throw new BugCheckException(0x50, exit.Address, write ? 2ul : fetch ? 0x10ul : 0, rip, 2);
     }
 
-    private void Violation(Processor p, CpuExit exit)
+    private void Violation(Processor p, CpuExit exit) =>
+        Violation(p, NameOf(p.Registers.Rip), exit.Address, (int)(exit.Detail >> 8 & 0xFF), (exit.Detail & 0x10000) != 0, (byte)exit.Detail);
+
+    private void Violation(Processor p, string by, ulong address, int length, bool write, byte shadow)
     {
-        var freed = (exit.Detail & 0xFF) == Ex.ShadowFreed;
-        var verb = (exit.Detail & 0x10000) != 0 ? "wrote" : "read";
-        Fault(p, freed ? "use-after-free" : "pool-overrun", $"{NameOf(p.Registers.Rip)} {verb} {exit.Detail >> 8 & 0xFF} bytes at {new KernelAddress(exit.Address)}: {(freed ? "pool that has been freed" : "pool outside any allocation")}.");
+        var freed = shadow == Ex.ShadowFreed;
+        Fault(p, freed ? "use-after-free" : "pool-overrun", by, $"{by} {(write ? "wrote" : "read")} {length} bytes at {new KernelAddress(address)}: {(freed ? "pool that has been freed" : "pool outside any allocation")}.");
     }
 
     private void LoopsForEver(Processor p) =>
-        Fault(p, "endless-loop", $"The driver executed {MostWithoutCall:N0} instructions without calling nt and without waiting; it was at {NameOf(p.Registers.Rip)}.");
+        Fault(p, "endless-loop", NameOf(p.Registers.Rip), $"The driver executed {MostWithoutCall:N0} instructions without calling nt and without waiting; it was at {NameOf(p.Registers.Rip)}.");
 
-    private void Fault(Processor p, string id, string detail)
+    private void Fault(Processor p, string id, string by, string detail)
     {
-        Log(new DriverFault(id, NameOf(p.Registers.Rip), detail, Fatal: true, StackOf(p)));
+        Log(new DriverFault(id, by, detail, Fatal: true, StackOf(p)));
         Finished = true;
     }
 
