@@ -36,6 +36,12 @@ internal sealed class MappedImage
         _functions = Directory(directories, 3);
     }
 
+    /// <summary>Where the image is mapped.</summary>
+    public KernelAddress Base => _base;
+
+    /// <summary>Where the table has the RUNTIME_FUNCTION whose range holds the address; null for a leaf function and outside of code.</summary>
+    public KernelAddress? EntryOf(uint rva) => LastBeginningAtOrBelow(rva) is >= 0 and var index && At(index) is { } found && rva < found.End ? EntryAddress(index) : null;
+
     /// <summary>True when there is a function table to ask.</summary>
     public bool HasFunctions => _functions.Size >= RuntimeFunctionSize;
 

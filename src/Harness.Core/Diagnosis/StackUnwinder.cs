@@ -57,6 +57,35 @@ public sealed class StackUnwinder
     public IReadOnlyList<StackFrame> From(UnwindRegisters registers, KernelAddress low, KernelAddress high) =>
         From(registers.Copy(), low, high, $"the stack at {registers.Rsp}");
 
+    /// <summary>
+    /// From a frame to its caller's, as RtlVirtualUnwind does it: <paramref name="registers"/> become the caller's. A function without
+    /// unwind information, and code outside of any module, is a leaf: its return address is on top of the stack.
+    /// </summary>
+    /// <param name="registers">In: of the frame, all known. Out: of the caller; undefined when the answer is null.</param>
+    /// <param name="why">When null is returned: one clause.</param>
+    public UnwoundFrame? Unwind(UnwindRegisters registers, out string why)
+    {
+        ArgumentNullException.ThrowIfNull(registers);
+        var mayBeLeaf = true;
+        var rip = registers.Rip;
+        why = "";
+        if (_modules.Containing(rip) is not { } module)
+        {
+            if (!TryReturn(registers, out why)) return null;
+            return new UnwoundFrame(KernelAddress.Null, null, registers.Rsp - 8, null);
+        }
+
+        var entry = _modules.Image(module).EntryOf((uint)(rip.Value - module.Base.Value));
+        var rsp = registers.Rsp;
+        if (!TryStep(module, registers, ref mayBeLeaf, out var establisher, out why)) return null;
+        // In a leaf, and in an epilogue, the frame is where RSP is.
+        return new UnwoundFrame(module.Base, entry, establisher?.Frame ?? rsp, establisher?.Handler);
+    }
+
+    /// <summary>Where the function table has the RUNTIME_FUNCTION for an address, and that module's base; null for a leaf and outside of code.</summary>
+    public (KernelAddress Entry, KernelAddress ImageBase)? FunctionEntry(KernelAddress address) =>
+        _modules.Containing(address) is { } module && _modules.Image(module).EntryOf((uint)(address.Value - module.Base.Value)) is { } entry ? (entry, module.Base) : null;
+
     /// <summary>KTHREAD.StackLimit and StackBase; null, with a note, when they cannot be those of a stack.</summary>
     internal StackBounds? Bounds(KernelAddress thread)
     {
@@ -94,7 +123,7 @@ public sealed class StackUnwinder
             frames.Add(new StackFrame(registers.Rip, registers.Rsp, _modules.Name(registers.Rip), _modules.FileOf(registers.Rip)));
             var before = registers.Rsp;
             var why = "it is in no module";
-            if (module is null || !TryStep(module, registers, ref mayBeLeaf, out why))
+            if (module is null || !TryStep(module, registers, ref mayBeLeaf, out _, out why))
             {
                 _memory.Note($"{whose}: the frame {frames[^1].Name} could not be unwound: {why}");
                 break;
@@ -112,8 +141,9 @@ public sealed class StackUnwinder
     }
 
     /// <summary>From a frame to its caller's. <paramref name="mayBeLeaf"/>: no call was made from here, so a function without unwind information is no surprise.</summary>
-    private bool TryStep(LoadedModule module, UnwindRegisters registers, ref bool mayBeLeaf, out string why)
+    private bool TryStep(LoadedModule module, UnwindRegisters registers, ref bool mayBeLeaf, out EstablisherFrame? establisher, out string why)
     {
+        establisher = null;
         var image = _modules.Image(module);
         var rva = (uint)(registers.Rip.Value - module.Base.Value);
         var interrupted = false;
@@ -127,7 +157,8 @@ public sealed class StackUnwinder
                 return true;
             }
 
-            if (!_codes.TryApply(image, function, offset, registers, out interrupted, out why)) return false;
+            if (!_codes.TryApply(image, function, offset, registers, out interrupted, out var established, out why)) return false;
+            establisher = established;
         }
         else if (!mayBeLeaf)
         {
@@ -136,7 +167,12 @@ public sealed class StackUnwinder
         }
 
         mayBeLeaf = interrupted;
-        if (interrupted) return true;
+        return interrupted || TryReturn(registers, out why);
+    }
+
+    private bool TryReturn(UnwindRegisters registers, out string why)
+    {
+        why = "";
         if (_memory.Pointer(registers.Rsp) is not { } returnAddress)
         {
             why = $"its stack at {registers.Rsp} is not in memory";

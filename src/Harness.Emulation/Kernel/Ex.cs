@@ -23,6 +23,7 @@ internal static partial class Ex
         DefineMutexes(nt);
         DefineResources(nt);
         DefineMiscellaneous(nt);
+        DefineProbes(nt);
     }
 
     /// <summary>

@@ -351,7 +351,7 @@ public sealed unsafe class GuestMemory
     {
         while (length > 0)
         {
-            if (_table.Find(a, _ordinal) is null) throw new GuestAccessException(a);
+            if (_table.Find(a, _ordinal) is null) throw new GuestAccessException(a, write: true);
             var run = (ulong)RunOf(a, length);
             a += run;
             length -= run;
@@ -384,7 +384,7 @@ public sealed unsafe class GuestMemory
     {
         var entry = TranslationBuffer.EntryOf(Translations, a);
         if ((a & TranslationBuffer.PageMask) == entry->WriteTag) return (byte*)((nint)a + entry->Addend);
-        var page = _table.Find(a, _ordinal) ?? throw new GuestAccessException(a);
+        var page = _table.Find(a, _ordinal) ?? throw new GuestAccessException(a, write: true);
         _log.BeforeWrite(page);
         DropCode(page);
         if (page.MayAliasCode) CodeWatcher?.CodeChanged();
