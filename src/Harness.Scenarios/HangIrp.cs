@@ -16,8 +16,6 @@ public sealed class HangIrp : Scenario
             Cast.BlockedVictim(choices),
             Cast.Process(Story.Controller,
                 new UntilWaiting(Cast.Victim, Cast.Request, Cast.Patience),
-                // After the victim's own open, because a device may be exclusive; before the kill, because a device that a zombie holds may let nobody in.
-                new OpenDevice(Cast.Handle),
                 new Observe("waiting"),
                 new Terminate(Cast.Victim, Cast.KilledStatus),
                 new Sleep(choices.Settle),

@@ -16,11 +16,15 @@ namespace Harness.Emulation.Kernel;
 internal sealed class Clients(Machine machine)
 {
     private const ulong ProcessStride = 0x1000_0000, ThreadStride = 0x1_0000, ActStride = 0x20, ReturnPlace = 0x10;
-    private const byte ControllerPriority = 1, ClientPriority = 8;
+    /// <summary>The harness's own thread goes before all others, so that a client which spins in its driver can't keep it from its story.</summary>
+    private const byte ControllerPriority = 15, ClientPriority = 8;
 
     // A request's block in user memory: IO_STATUS_BLOCK +0, event handle +0x10, progress +0x18.
     private const ulong EventHandle = 0x10, Progress = 0x18;
-    private const ulong NotSent = 0, Sent = 1, CameBack = 2;
+    private const ulong Sent = 1, CameBack = 2;
+
+    // A condition's place in user memory: its limit as a relative time +0, the handle of its event +8.
+    private const ulong ConditionHandle = 8;
 
     private readonly List<Client> _clients = [];
 
@@ -110,7 +114,11 @@ internal sealed class Clients(Machine machine)
                 m.Write(input, control.Input);
                 client.Requests[control.Request] = new Request(control.Request, block, control.Input.Length == 0 ? 0 : input, control.OutputLength == 0 ? 0 : client.Allocate(m, (ulong)control.OutputLength), control);
                 break;
-            case UntilWaiting or UntilGone or Sleep or CancelIo or CancelIoEx or CancelSynchronousIo:
+            case UntilWaiting or UntilGone:
+                client.Conditions.Add(act);
+                client.Places[act] = client.Allocate(m, 0x20);
+                break;
+            case Sleep or CancelIo or CancelIoEx or CancelSynchronousIo:
                 client.Places[act] = client.Allocate(m, 0x20);
                 break;
             default:
@@ -127,11 +135,12 @@ internal sealed class Clients(Machine machine)
         m.Space = client.Process.DirectoryTableBase;
         foreach (var request in client.Requests.Values)
         {
-            if (!client.Overlapped.GetValueOrDefault(request.Control.Handle)) continue;
-            var body = Ob.Create(machine, Ob.EventType, DispatcherHeader.Size);
-            new DispatcherHeader(m, body).Initialize(DispatcherType.NotificationEvent, DispatcherHeader.Size, 0);
-            m.WriteU64(request.Block + EventHandle, Ob.InsertHandle(client.Process, body));
-            Ob.DereferenceNow(machine, body);
+            if (client.Overlapped.GetValueOrDefault(request.Control.Handle)) m.WriteU64(request.Block + EventHandle, OpenEvent(client, out _));
+        }
+        foreach (var condition in client.Conditions)
+        {
+            m.WriteU64(client.Places[condition] + ConditionHandle, OpenEvent(client, out var body));
+            client.ConditionEvents[condition] = new DispatcherHeader(m, body);
         }
         foreach (var thread in client.Told)
             foreach (var act in thread.Acts)
@@ -147,6 +156,15 @@ internal sealed class Clients(Machine machine)
                     client.ThreadHandles[cancel.Thread] = Ob.InsertHandle(client.Process, client.Threads[index].Address);
                 }
             }
+    }
+
+    private ulong OpenEvent(Client client, out ulong body)
+    {
+        body = Ob.Create(machine, Ob.EventType, DispatcherHeader.Size);
+        new DispatcherHeader(machine.Memory, body).Initialize(DispatcherType.NotificationEvent, DispatcherHeader.Size, 0);
+        var handle = Ob.InsertHandle(client.Process, body);
+        Ob.DereferenceNow(machine, body);
+        return handle;
     }
 
     private Client ClientOf(string name) => _clients.First(c => c.Name == name);
@@ -235,7 +253,11 @@ internal sealed class Clients(Machine machine)
                 Serve(p, "NtDelayExecution", 0, client.Places[act]);
                 break;
             case UntilWaiting or UntilGone:
-                AwaitCondition(p, at, act);
+                // A wait as any other: the machine signals the event at the very step that makes the condition true.
+                var condition = client.Places[act];
+                m.WriteU64(condition, (ulong)-(act is UntilWaiting waiting ? waiting.Limit : ((UntilGone)act).Limit).Ticks);
+                SignalIfOver(client, act);
+                Serve(p, "NtWaitForSingleObject", m.ReadU64(condition + ConditionHandle), 0, condition);
                 break;
             case Observe observe:
                 Look(observe.Checkpoint);
@@ -266,9 +288,10 @@ internal sealed class Clients(Machine machine)
             information = m.ReadU64(request.Block + 8);
             if (act is AwaitRequest) status = new NtStatus(m.ReadU32(request.Block));
         }
-        if (act is not Sleep) machine.Log(new CallReturned(at.Client.Name, at.Client.Pid, (int)p.CurrentThread.UniqueThread, CallName(act), request?.Name, status, information));
-        // A client that cannot open its device has nothing left to do.
-        if (act is OpenDevice && status.IsError) p.Registers.Rip = CodeOf(at.Client, at.Thread) + ((ulong)at.Client.Told[at.Thread].Acts.Count * ActStride);
+        if (act is UntilWaiting or UntilGone) ConditionPassed(act);
+        else if (act is not Sleep) machine.Log(new CallReturned(at.Client.Name, at.Client.Pid, (int)p.CurrentThread.UniqueThread, CallName(act), request?.Name, status, information));
+        // A client that cannot open its device has nothing left to do; the harness goes on without.
+        if (act is OpenDevice && status.IsError && at.Client.Name != Story.Controller) p.Registers.Rip = CodeOf(at.Client, at.Thread) + ((ulong)at.Client.Told[at.Thread].Acts.Count * ActStride);
         else p.Registers.Rip += ActStride - ReturnPlace;
     }
 
@@ -284,30 +307,26 @@ internal sealed class Clients(Machine machine)
 
     // Conditions.
 
-    private void AwaitCondition(Processor p, Place at, Act act)
+    /// <summary>After an action of a processor: conditions that have come true let their waiters go.</summary>
+    public void SignalConditions()
     {
-        var m = machine.Memory;
-        var place = at.Client.Places[act];
-        var limit = act is UntilWaiting waiting ? waiting.Limit : ((UntilGone)act).Limit;
-        if (m.ReadU64(place) == 0) m.WriteU64(place, NtData.InterruptTime(m) + (ulong)limit.Ticks);
-        if (!IsOver(at, act, out var held))
-        {
-            p.AwaitsCondition = true;
-            return;
-        }
-        m.WriteU64(place, 0);
-        machine.Log(act is UntilWaiting until ? new ConditionPassed("waiting", until.Process, until.Request, held) : new ConditionPassed("gone", ((UntilGone)act).Process, null, held));
-        p.Registers.Rip += ActStride;
+        foreach (var client in _clients)
+            foreach (var condition in client.Conditions)
+                if (client.ConditionEvents[condition] is var header && !header.WaitListHead.IsEmpty) SignalIfOver(client, condition);
     }
 
-    private bool IsOver(Place at, Act act, out bool held)
+    private void SignalIfOver(Client client, Act condition)
     {
-        var m = machine.Memory;
-        var done = false;
-        if (act is UntilGone gone) held = ClientOf(gone.Process).Process.Header.SignalState != 0;
-        else held = IsWaiting((UntilWaiting)act, out done);
-        return held || done || NtData.InterruptTime(m) >= m.ReadU64(at.Client.Places[act]);
+        if (IsOver(condition)) Ke.SetEvent(machine, client.ConditionEvents[condition]);
     }
+
+    private bool IsOver(Act condition) =>
+        condition is UntilGone gone ? ClientOf(gone.Process).Process.Header.SignalState != 0 : IsWaiting((UntilWaiting)condition, out var done) || done;
+
+    private void ConditionPassed(Act condition) =>
+        machine.Log(condition is UntilWaiting until
+            ? new ConditionPassed("waiting", until.Process, until.Request, IsWaiting(until, out _))
+            : new ConditionPassed("gone", ((UntilGone)condition).Process, null, IsOver(condition)));
 
     /// <summary>The request is with the driver, and its issuer waits for it. <paramref name="done"/>: it can't come to that any more.</summary>
     private bool IsWaiting(UntilWaiting until, out bool done)
@@ -330,22 +349,6 @@ internal sealed class Clients(Machine machine)
             foreach (var irp in Io.OutstandingIrps(thread))
                 if (irp.UserIosb == request.Block && thread.State == ThreadState.Waiting && new WaitBlock(m, thread.WaitBlockList).Object.Address == irp.OriginalFileObject.Event.Address) return true;
         return false;
-    }
-
-    /// <summary>A processor that waits for a condition could go on.</summary>
-    public bool ConditionIsOver(Processor p) => TryLocate(p.Registers.Rip, out var at) && at.Act is UntilWaiting or UntilGone && IsOver(at, at.Act, out _);
-
-    /// <summary>The earliest limit of a condition that is waited for, as interrupt time.</summary>
-    public bool TryNextDeadline(out ulong deadline)
-    {
-        deadline = ulong.MaxValue;
-        Span<byte> bytes = stackalloc byte[8];
-        foreach (var p in machine.Processors)
-        {
-            if (!p.AwaitsCondition || !TryLocate(p.Registers.Rip, out var at) || at.Act is null) continue;
-            if (machine.Memory.TryReadIn(at.Client.Process.DirectoryTableBase, at.Client.Places[at.Act], bytes)) deadline = Math.Min(deadline, BitConverter.ToUInt64(bytes));
-        }
-        return deadline != ulong.MaxValue;
     }
 
     // Looking.
@@ -405,6 +408,10 @@ internal sealed class Clients(Machine machine)
         public Dictionary<string, Request> Requests { get; } = [];
 
         public Dictionary<string, ulong> ProcessHandles { get; } = [];
+
+        public List<Act> Conditions { get; } = [];
+
+        public Dictionary<Act, DispatcherHeader> ConditionEvents { get; } = new(ReferenceEqualityComparer.Instance);
 
         public Dictionary<string, ulong> ThreadHandles { get; } = [];
 

@@ -25,3 +25,17 @@ internal sealed class RaisedStatusException(NtStatus status) : Exception(status.
 {
     public NtStatus Status { get; } = status;
 }
+
+/// <summary>A run-time routine touched bytes for its caller that no correct driver touches.</summary>
+internal sealed class PoisonedAccessException(ulong address, int length, bool write, byte shadow) : Exception($"poisoned bytes at 0x{address:x}")
+{
+    public ulong Address { get; } = address;
+
+    /// <summary>In bytes.</summary>
+    public int Length { get; } = length;
+
+    public bool Write { get; } = write;
+
+    /// <summary>The first poisoned shadow byte.</summary>
+    public byte Shadow { get; } = shadow;
+}

@@ -41,20 +41,21 @@ internal static partial class Ke
         {
             // 10 MHz, as Windows 10 reports it under most hypervisors.
             if (p.Arg(0) != 0) p.Memory.WriteU64(p.Arg(0), 10_000_000);
-            return p.Return(NtData.InterruptTime(p.Memory));
+            return p.Return(p.Machine.ReadTime());
         });
         nt.Add("KeQuerySystemTimePrecise", QuerySystemTime);
         nt.Add("KeQuerySystemTime", QuerySystemTime);
-        nt.Add("KeQueryInterruptTime", p => p.Return(NtData.InterruptTime(p.Memory)));
-        nt.Add("KeQueryUnbiasedInterruptTime", p => p.Return(NtData.InterruptTime(p.Memory)));
+        nt.Add("KeQueryInterruptTime", p => p.Return(p.Machine.ReadTime()));
+        nt.Add("KeQueryUnbiasedInterruptTime", p => p.Return(p.Machine.ReadTime()));
         nt.Add("KeQueryInterruptTimePrecise", p =>
         {
-            p.Memory.WriteU64(p.Arg(0), NtData.InterruptTime(p.Memory));
-            return p.Return(NtData.InterruptTime(p.Memory));
+            var time = p.Machine.ReadTime();
+            p.Memory.WriteU64(p.Arg(0), time);
+            return p.Return(time);
         });
         nt.Add("KeQueryTickCount", p =>
         {
-            p.Memory.WriteU64(p.Arg(0), NtData.InterruptTime(p.Memory) / Machine.TickLength);
+            p.Memory.WriteU64(p.Arg(0), p.Machine.ReadTime() / Machine.TickLength);
             return p.Return();
         });
         nt.Add("KeQueryTimeIncrement", p => p.Return(Machine.TickLength));
@@ -97,7 +98,7 @@ internal static partial class Ke
 
     private static Next QuerySystemTime(Processor p)
     {
-        p.Memory.WriteU64(p.Arg(0), Machine.BootTime + NtData.InterruptTime(p.Memory));
+        p.Memory.WriteU64(p.Arg(0), Machine.BootTime + p.Machine.ReadTime());
         return p.Return();
     }
 

@@ -25,14 +25,18 @@ internal sealed class Machine
     /// <summary>Instructions that one processor executes before another may be chosen.</summary>
     private const long Slice = 20_000;
 
-    /// <summary>Instructions without a single call of nt after which a driver is taken to loop for ever.</summary>
-    private const long MostWithoutCall = 200_000_000;
+    /// <summary>Virtual time that a whole slice of driver code takes, in 100 ns units: two instructions a nanosecond.</summary>
+    private const ulong SliceTime = 100;
+
+    /// <summary>Instructions, and steps of nt, that one thread may take without waiting before it is taken to loop for ever.</summary>
+    private const long MostInstructions = 200_000_000, MostSteps = 20_000_000;
 
     private readonly EvidenceLog _evidence;
     private readonly List<Module> _modules = [];
     private readonly Dictionary<ulong, string> _unmodelled = [];
     private readonly bool _fromSeed;
-    private long _sinceCall;
+    private ulong _busy;
+    private long _instructions, _steps;
 
     public Machine(ulong seed, int processors, EvidenceLog evidence)
     {
@@ -186,8 +190,15 @@ internal sealed class Machine
     {
         while (!Finished)
         {
-            if (ChooseProcessor() is { } p) Act(p);
-            else if (!Idle()) return;
+            if (ChooseProcessor() is { } p)
+            {
+                Act(p);
+                Clients.SignalConditions();
+            }
+            else if (!Idle())
+            {
+                return;
+            }
         }
     }
 
@@ -200,8 +211,7 @@ internal sealed class Machine
         return count == 0 ? null : Processors[able[Choose(count)]];
     }
 
-    private bool CanAct(Processor p) =>
-        !p.Halted && p.SpinsOn == 0 && (!p.AwaitsCondition || InterruptLevel(p) != 0 || Clients.ConditionIsOver(p));
+    private static bool CanAct(Processor p) => !p.Halted && p.SpinsOn == 0;
 
     /// <summary>The software interrupt that would be taken now; 0: none.</summary>
     private static byte InterruptLevel(Processor p)
@@ -217,7 +227,6 @@ internal sealed class Machine
         try
         {
             Memory.Space = p.Registers.Cr3;
-            p.AwaitsCondition = false;
             var level = InterruptLevel(p);
             if (level != 0)
             {
@@ -241,6 +250,10 @@ internal sealed class Machine
         {
             Stop(p, new BugCheckException(p.CurrentThread.IsSystemThread ? 0x7Eu : 0x3Bu, raised.Status.Value, p.ReturnAddress, 0, 0));
         }
+        catch (PoisonedAccessException poisoned)
+        {
+            Violation(p, CallerOf(p), poisoned.Address, poisoned.Length, poisoned.Write, poisoned.Shadow);
+        }
         catch (GuestAccessException access)
         {
             // nt itself touched what a driver gave it.
@@ -254,15 +267,17 @@ internal sealed class Machine
         switch (exit.Kind)
         {
             case CpuExitKind.Slot:
-                _sinceCall = 0;
+                CountSteps(p);
                 if (NtImage.Instance.TrySlot(rip, out var slot)) p.RunSlot(slot);
                 else if (_unmodelled.TryGetValue(rip, out var name)) throw new UnmodelledException(name.Contains('!') ? name : "nt!" + name, "the driver called it; nothing after this call can be judged");
                 else if (AddressMap.IsUser(rip)) Clients.Act(p);
                 else throw new BugCheckException(0xFC, rip, 0, 0, 2);
                 break;
             case CpuExitKind.Budget:
-                _sinceCall += Slice;
-                if (_sinceCall > MostWithoutCall) LoopsForEver(p);
+                _instructions += Slice;
+                // Code that runs this long takes time, and a timer may be due.
+                AdvanceTo(NtData.InterruptTime(Memory) + SliceTime);
+                if (_instructions > MostInstructions) LoopsForEver(p, $"executed {MostInstructions:N0} instructions");
                 break;
             case CpuExitKind.Cr8Written:
             case CpuExitKind.InterruptsEnabled:
@@ -310,24 +325,34 @@ internal sealed class Machine
         : p.CurrentThread.IsSystemThread ? new BugCheckException(0x7E, status.Value, p.Registers.Rip, 0, 0)
         : new BugCheckException(0x3B, status.Value, p.Registers.Rip, 0, 0);
 
-    private void Violation(Processor p, CpuExit exit)
+    private void Violation(Processor p, CpuExit exit) =>
+        Violation(p, NameOf(p.Registers.Rip), exit.Address, (int)(exit.Detail >> 8 & 0xFF), (exit.Detail & 0x10000) != 0, (byte)exit.Detail);
+
+    private void Violation(Processor p, string by, ulong address, int length, bool write, byte shadow)
     {
-        var (id, what) = (byte)exit.Detail switch
+        var (id, what) = shadow switch
         {
             Ex.ShadowFreed => ("use-after-free", "pool that has been freed"),
             Ex.ShadowCompleted => ("irp-touched-after-completion", "an IRP that has been completed and is not the driver's any more"),
             _ => ("pool-overrun", "pool outside any allocation"),
         };
-        var verb = (exit.Detail & 0x10000) != 0 ? "wrote" : "read";
-        Fault(p, id, $"{NameOf(p.Registers.Rip)} {verb} {exit.Detail >> 8 & 0xFF} bytes at {new KernelAddress(exit.Address)}: {what}.");
+        Fault(p, id, by, $"{by} {(write ? "wrote" : "read")} {length} bytes at {new KernelAddress(address)}: {what}.");
     }
 
-    private void LoopsForEver(Processor p) =>
-        Fault(p, "endless-loop", $"The driver executed {MostWithoutCall:N0} instructions without calling nt and without waiting; it was at {NameOf(p.Registers.Rip)}.");
-
-    private void Fault(Processor p, string id, string detail)
+    /// <summary>A thread that never waits: the counters begin again whenever another thread runs.</summary>
+    private void CountSteps(Processor p)
     {
-        Log(new DriverFault(id, NameOf(p.Registers.Rip), detail, Fatal: true, StackOf(p)));
+        var thread = p.CurrentThread.Address;
+        if (thread != _busy) (_busy, _instructions, _steps) = (thread, 0, 0);
+        if (++_steps > MostSteps) LoopsForEver(p, $"called nt {MostSteps / 2:N0} times or more");
+    }
+
+    private void LoopsForEver(Processor p, string what) =>
+        Fault(p, "endless-loop", NameOf(p.Registers.Rip), $"The driver {what} without waiting; it was at {NameOf(p.Registers.Rip)}.");
+
+    private void Fault(Processor p, string id, string by, string detail)
+    {
+        Log(new DriverFault(id, by, detail, Fatal: true, StackOf(p)));
         Finished = true;
     }
 
@@ -351,14 +376,12 @@ internal sealed class Machine
             Finished = true;
             return false;
         }
-        var timer = Ke.TryNextDue(Memory, out var due);
-        var deadline = Clients.TryNextDeadline(out var limit);
-        if (!timer && !deadline)
+        if (!Ke.TryNextDue(Memory, out var due))
         {
             Log(new RunStopped("every thread waits and no timer is counting: nothing can happen any more, and the story is not over"));
             return false;
         }
-        AdvanceTo(timer && deadline ? Math.Min(due, limit) : timer ? due : limit);
+        AdvanceTo(due);
         return true;
     }
 
@@ -368,12 +391,28 @@ internal sealed class Machine
     public void AdvanceTo(ulong interruptTime)
     {
         NtData.SetInterruptTime(Memory, interruptTime);
+        NtData.SetTimesRead(Memory, 0);
         // KUSER_SHARED_DATA: InterruptTime +8, SystemTime +0x14, TickCount +0x320; KSYSTEM_TIME repeats its high part.
         WriteSystemTime(AddressMap.SharedUserData + 0x08, interruptTime);
         WriteSystemTime(AddressMap.SharedUserData + 0x14, BootTime + interruptTime);
         WriteSystemTime(AddressMap.SharedUserData + 0x320, interruptTime / TickLength);
         Memory.WriteU64(NtImage.Instance["KeTickCount"], interruptTime / TickLength);
         if (!NtData.Timers(Memory).IsEmpty) Ke.ExpireTimers(this);
+    }
+
+    /// <summary>
+    /// The time as a routine of nt tells it. The clock stands still while code runs; but code that asks again and again waits for a moment
+    /// to come, and from the sixteenth time on each question takes a microsecond.
+    /// </summary>
+    public ulong ReadTime()
+    {
+        var reads = NtData.TimesRead(Memory) + 1;
+        var now = NtData.InterruptTime(Memory);
+        NtData.SetTimesRead(Memory, reads);
+        if (reads < 16) return now;
+        AdvanceTo(now + 10);
+        NtData.SetTimesRead(Memory, reads);
+        return now + 10;
     }
 
     private void WriteSystemTime(ulong at, ulong value)

@@ -15,7 +15,7 @@ internal static class NtData
         ActiveProcessHead = 0x000, LoadedModules = 0x010, TimerList = 0x020, CancelLock = 0x030, Clock = 0x040, SeedState = 0x048,
         NonPagedNext = 0x050, PagedNext = 0x058, StackNext = 0x060, NextCid = 0x068, NamedObjects = 0x070, SystemProcess = 0x080,
         WorkQueue = 0x088, IdleWorkers = 0x098, WorkerCount = 0x09C, NextImage = 0x0A0, WorkAvailable = 0x0A8, CompletionLock = 0x0C8, DatabaseLock = 0x0D0, NextDirectory = 0x0D8,
-        BootedAt = 0x0E0, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
+        TimeReads = 0x0E0, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
         TypePointers = 0x600, Variables = 0x700, Types = 0x1000;
 
     /// <summary>Object types, in the order of their indexes (from 2, as on Windows).</summary>
@@ -85,6 +85,11 @@ internal static class NtData
     public static ulong InterruptTime(GuestMemory m) => m.ReadU64(Base + Clock);
 
     public static void SetInterruptTime(GuestMemory m, ulong value) => m.WriteU64(Base + Clock, value);
+
+    /// <summary>How often running code has asked for the time since the clock last moved.</summary>
+    public static uint TimesRead(GuestMemory m) => m.ReadU32(Base + TimeReads);
+
+    public static void SetTimesRead(GuestMemory m, uint value) => m.WriteU32(Base + TimeReads, value);
 
     /// <summary>The state of the machine's only source of chance.</summary>
     public static ulong Chance(GuestMemory m) => m.ReadU64(Base + SeedState);

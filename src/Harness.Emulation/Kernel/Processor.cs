@@ -60,9 +60,6 @@ internal sealed class Processor(Machine machine, int number)
     /// <summary>The spin lock this processor spins on; 0: none.</summary>
     public ulong SpinsOn { get; set; }
 
-    /// <summary>A user thread of the story waits for its condition, as if spinning.</summary>
-    public bool AwaitsCondition { get; set; }
-
     public void Request(byte irql) => Requested |= (byte)(1 << irql);
 
     // The frame of the step that runs.
