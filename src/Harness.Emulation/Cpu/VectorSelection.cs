@@ -162,7 +162,7 @@ internal static unsafe class VectorSelection
         Mnemonic.Pblendw => Vectors.Integer(i, op, &VectorShuffles.Pblendw),
         Mnemonic.Blendps => Vectors.Integer(i, op, &VectorShuffles.Blendps),
         Mnemonic.Blendpd => Vectors.Integer(i, op, &VectorShuffles.Blendpd),
-        Mnemonic.Insertps => Vectors.Integer(i, op, &VectorShuffles.Insertps),
+        Mnemonic.Insertps => Insertps(i, op),
         Mnemonic.Pmovzxbw => Vectors.Integer(i, op, &VectorShuffles.Pmovzxbw),
         Mnemonic.Pmovzxwd => Vectors.Integer(i, op, &VectorShuffles.Pmovzxwd),
         Mnemonic.Pmovzxdq => Vectors.Integer(i, op, &VectorShuffles.Pmovzxdq),
@@ -177,6 +177,13 @@ internal static unsafe class VectorSelection
         Mnemonic.Pmovsxbq => Vectors.Integer(i, op, &VectorShuffles.Pmovsxbq),
         _ => null,
     };
+
+    // From memory there is one element to take.
+    private static delegate*<CpuCore*, Op*, Op*> Insertps(in Instruction i, Op* op)
+    {
+        if (i.Op1Kind == OpKind.Memory) op->Immediate &= 0x3F;
+        return Vectors.Integer(i, op, &VectorShuffles.Insertps);
+    }
 
     private static delegate*<CpuCore*, Op*, Op*> Float(in Instruction i, Op* op) => i.Mnemonic switch
     {

@@ -276,8 +276,9 @@ public sealed unsafe class GuestMemory
         {
             page.HoldsCode = true;
             _translations.ForbidWrites(page.Address);
-            if (!PageTable.IsKernel(address)) _userHalfHoldsCode = true;
         }
+        // Whoever decodes knows addresses, not spaces: another space means other code.
+        if (!PageTable.IsKernel(address)) _userHalfHoldsCode = true;
         var offset = (int)(address & OffsetMask);
         return new ReadOnlySpan<byte>(page.Frame + offset, PageSize - offset);
     }
