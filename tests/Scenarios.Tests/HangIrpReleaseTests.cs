@@ -27,6 +27,6 @@ public sealed class HangIrpReleaseTests
     [InlineData("gcc-O0")]
     [InlineData("gcc-O2")]
     [InlineData("clang-O2")]
-    public void Catches_a_driver_whose_zombie_does_not_die(string variant) => Rehearsal.Of(new HangIrpRelease(), Rehearsal.TestDriver(variant, "noop-cancel", "NoopCancel"), ioctl: 0x222000, expect: Outcome.Zombie)
+    public void Catches_a_driver_whose_zombie_does_not_die(string variant) => Rehearsal.Of(new HangIrpRelease(), Rehearsal.TestDriver(variant, "noop-cancel", "NoopCancel"), ioctl: 0x222000, expect: Outcome.Zombie, settle: TimeSpan.FromMinutes(1))
         .Should().Fail().WithFinding("zombie-cancel-routine-did-not-complete", "noop-cancel.sys").LeaveZombie("victim").HeldBy("noop-cancel.sys");
 }

@@ -57,7 +57,7 @@ public sealed partial class ArchitectureTests
     [Fact]
     public void What_the_test_reads_is_what_the_code_does()
     {
-        Uses.Should().Contain(use => use.User == "HangIrp" && use.Used == "OpenDevice", "a constructor in a method's IL is a use");
+        Uses.Should().Contain(use => use.User == "HangIrpRelease" && use.Used == "OpenDevice", "a constructor in a method's IL is a use");
         Uses.Should().Contain(use => use.User == "Observation" && use.UsedSpace == "System.Text.Json.Serialization", "an attribute is a use");
         Uses.Should().Contain(use => use.User == "KernelMemorySeen" && use.Used == "ProcessRecord", "a type argument in a signature is a use");
         Uses.Should().Contain(use => use.User == "RunCommand" && use.UsedAssembly == "System.CommandLine", "a package is a use");

@@ -1,0 +1,45 @@
+using System.Text.RegularExpressions;
+using FluentAssertions;
+using Harness.Core.Reports;
+using Harness.Scenarios;
+using Scenarios.Tests.Cli;
+using Xunit;
+
+namespace Scenarios.Tests;
+
+/// <summary>README.md tells the truth.</summary>
+public sealed partial class ReadmeTests
+{
+    private static readonly string Readme = File.ReadAllText(Repository.File("README.md"));
+
+    [Fact]
+    public void Tells_the_story_that_run_tells()
+    {
+        var told = Blocks().Matches(Readme).Select(block => block.Groups["text"].Value).Single(text => text.StartsWith("hang-irp", StringComparison.Ordinal));
+        using var story = new StringWriter { NewLine = "\n" };
+        var run = Rehearsal.Of(new HangIrp());
+        ConsoleStory.Write(story, run.Description, run.Evidence, run.Judgement, "results/2026-11-22T084312-hang-irp-emulated", color: false);
+
+        Shape(told).Should().Equal(Shape(story.ToString()), "README.md shows what './driverfault run hang-irp' tells; paste it anew");
+    }
+
+    [Fact]
+    public void Names_only_options_that_run_has()
+    {
+        var help = CommandRun.Of("run", "--help").Out;
+
+        Options().Matches(Readme).Select(option => option.Value).Distinct().Should().OnlyContain(option => help.Contains(option, StringComparison.Ordinal));
+    }
+
+    // Where things lie in guest memory may change with every routine of the kernel; what is told of them may not.
+    private static string[] Shape(string text) => [.. text.TrimEnd().Split('\n').Select(line => Numbers().Replace(line.TrimEnd(), "#"))];
+
+    [GeneratedRegex("```\n(?<text>.*?)```", RegexOptions.Singleline)]
+    private static partial Regex Blocks();
+
+    [GeneratedRegex(@"(?<=[\s`])--[a-z][a-z-]+")]
+    private static partial Regex Options();
+
+    [GeneratedRegex(@"(0x)?\b[0-9a-f]{8,16}\b|\+0x[0-9a-f]+|\bpid \d+|\bThread \d+|\b[0-9a-f]{4}\.[0-9a-f]{4}\b|Cid: [0-9a-f]{4}")]
+    private static partial Regex Numbers();
+}
