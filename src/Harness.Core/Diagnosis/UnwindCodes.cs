@@ -28,7 +28,6 @@ internal sealed class UnwindCodes(KernelMemoryReader memory)
     public bool TryApply(MappedImage image, RuntimeFunction function, uint offset, UnwindRegisters registers, out bool interrupted, out string why)
     {
         interrupted = false;
-        why = "its unwind information is chained without end";
         KernelAddress? frame = null;
         for (var depth = 0; depth < MostChained; depth++)
         {
@@ -52,6 +51,7 @@ internal sealed class UnwindCodes(KernelMemoryReader memory)
             function = next;
         }
 
+        why = "its unwind information is chained without end";
         return false;
     }
 

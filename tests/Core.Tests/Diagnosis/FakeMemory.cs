@@ -9,7 +9,7 @@ namespace Core.Tests.Diagnosis;
 internal sealed class FakeMemory(int build) : IKernelMemory
 {
     private const ulong PageSize = 0x1000;
-    private readonly SortedDictionary<ulong, byte[]> _pages = [];
+    private readonly Dictionary<ulong, byte[]> _pages = [];
 
     public int Build { get; set; } = build;
 
@@ -21,7 +21,7 @@ internal sealed class FakeMemory(int build) : IKernelMemory
     public int Reads { get; private set; }
 
     /// <summary>Addresses of the pages there are, ascending.</summary>
-    public IReadOnlyList<ulong> Pages => [.. _pages.Keys];
+    public IReadOnlyList<ulong> Pages => [.. _pages.Keys.Order()];
 
     public bool TryRead(KernelAddress address, Span<byte> destination)
     {
