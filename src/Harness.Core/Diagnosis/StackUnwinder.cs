@@ -47,7 +47,7 @@ public sealed class StackUnwinder
         }
 
         var registers = new UnwindRegisters(rip, frame + _layout.SwitchFrame.SizeInBytes) { [UnwindRegisters.RbpNumber] = rbp };
-        return From(registers, bounds.Low, bounds.High, $"thread {thread}");
+        return From(registers, bounds, mayBeLeaf: false, $"thread {thread}");
     }
 
     /// <summary>The stack of code that runs or was interrupted with these registers, innermost frame first.</summary>
@@ -55,7 +55,7 @@ public sealed class StackUnwinder
     /// <param name="low">The lowest address of the stack.</param>
     /// <param name="high">The first address above it.</param>
     public IReadOnlyList<StackFrame> From(UnwindRegisters registers, KernelAddress low, KernelAddress high) =>
-        From(registers.Copy(), low, high, $"the stack at {registers.Rsp}");
+        From(registers.Copy(), new StackBounds(low, high), mayBeLeaf: true, $"the stack at {registers.Rsp}");
 
     /// <summary>
     /// From a frame to its caller's, as RtlVirtualUnwind does it: <paramref name="registers"/> become the caller's. A function without
@@ -100,14 +100,12 @@ public sealed class StackUnwinder
         && _memory.Pointer(thread + _layout.KThread.StackBase) is { IsKernel: true } high
         && high.Value > low.Value && high.Value - low.Value <= LargestStack ? new StackBounds(low, high) : null;
 
-    private List<StackFrame> From(UnwindRegisters registers, KernelAddress low, KernelAddress high, string whose)
+    private List<StackFrame> From(UnwindRegisters registers, StackBounds stack, bool mayBeLeaf, string whose)
     {
         var frames = new List<StackFrame>();
-        var stack = new StackBounds(low, high);
-        var mayBeLeaf = true;
         while (registers.Rip.IsKernel)
         {
-            if (!stack.Contains(registers.Rsp) && registers.Rsp != high)
+            if (!stack.Contains(registers.Rsp) && registers.Rsp != stack.High)
             {
                 _memory.Note($"{whose}: the walk left the stack at {registers.Rsp}");
                 break;
@@ -159,6 +157,11 @@ public sealed class StackUnwinder
 
             if (!_codes.TryApply(image, function, offset, registers, out interrupted, out var established, out why)) return false;
             establisher = established;
+        }
+        else if (!image.IsReadable)
+        {
+            why = $"the function table of {module.FileName} is not in memory";
+            return false;
         }
         else if (!mayBeLeaf)
         {

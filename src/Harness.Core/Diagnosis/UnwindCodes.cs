@@ -30,7 +30,6 @@ internal sealed class UnwindCodes(KernelMemoryReader memory)
     {
         interrupted = false;
         establisher = default;
-        why = "its unwind information is chained without end";
         KernelAddress? frame = null;
         for (var depth = 0; depth < MostChained; depth++)
         {
@@ -59,6 +58,7 @@ internal sealed class UnwindCodes(KernelMemoryReader memory)
             function = next;
         }
 
+        why = "its unwind information is chained without end";
         return false;
     }
 

@@ -3,14 +3,11 @@ using Harness.Emulation.Kernel.Structures;
 
 namespace Harness.Emulation.Kernel;
 
-/// <summary>Raising exceptions, local time, UUIDs, callback objects, executive timers.</summary>
+/// <summary>Local time, UUIDs, callback objects, executive timers.</summary>
 internal static partial class Ex
 {
     private static void DefineMiscellaneous(NtRoutines nt)
     {
-        nt.Add("ExRaiseStatus", p => throw new RaisedStatusException(new NtStatus(p.Arg32(0))));
-        nt.Add("ExRaiseAccessViolation", p => throw new RaisedStatusException(NtStatus.AccessViolation));
-        nt.Add("ExRaiseDatatypeMisalignment", p => throw new RaisedStatusException(NtStatus.DatatypeMisalignment));
         // The machine's time zone is UTC.
         nt.Add("ExSystemTimeToLocalTime", CopyTime);
         nt.Add("ExLocalTimeToSystemTime", CopyTime);

@@ -36,8 +36,6 @@ internal static partial class Mm
             var name = DriverMemory.Counted(p, p.Arg(0), wide: true);
             return p.Return(NtImage.Instance.TryFind(name, out var address) && !IsInternal(name) ? address : 0);
         });
-        nt.Add("ProbeForRead", p => Probe(p, write: false));
-        nt.Add("ProbeForWrite", p => Probe(p, write: true));
     }
 
     /// <summary>Names of nt that Windows has and doesn't export.</summary>
@@ -56,21 +54,5 @@ internal static partial class Mm
     {
         var frame = p.Memory.FrameNumberOf(address);
         return frame == 0 ? 0 : frame << 12 | address & 0xFFF;
-    }
-
-    /// <summary>
-    /// ProbeForXxx(Address, Length, Alignment): alignment and range of a user buffer; only the probe for writing touches its pages
-    /// (learn.microsoft.com, ProbeForRead and ProbeForWrite).
-    /// </summary>
-    private static Next Probe(Processor p, bool write)
-    {
-        var (address, length, alignment) = (p.Arg(0), p.Arg(1), p.Arg32(2));
-        if (length == 0) return p.Return();
-        if ((address & (alignment - 1)) != 0) throw new RaisedStatusException(NtStatus.DatatypeMisalignment);
-        if (address + length < address || !AddressMap.IsUser(address + length - 1)) throw new RaisedStatusException(NtStatus.AccessViolation);
-        if (!write) return p.Return();
-        for (var page = address & ~0xFFFul; page < address + length; page += 0x1000)
-            if ((p.Memory.AccessOf(page) & PageAccess.Write) == 0) throw new RaisedStatusException(NtStatus.AccessViolation);
-        return p.Return();
     }
 }
