@@ -24,6 +24,7 @@ internal sealed class NtRoutines
         Mm.Define(routines);
         Rtl.Define(routines);
         Zw.Define(routines);
+        Etw.Define(routines);
         return routines._all;
     }
 
@@ -38,6 +39,9 @@ internal sealed class NtRoutines
 
     /// <summary>The switch of threads.</summary>
     public Routine Switch(string name, params Step[] steps) => Keep(new Routine(name, FrameKind.Switch, 0, steps));
+
+    /// <summary>What compilers call in a prologue, with an argument in RAX and every other register to be kept.</summary>
+    public Routine Leaf(string name, Step step) => Keep(new Routine(name, FrameKind.Leaf, 0, [step]));
 
     private Routine Keep(Routine routine)
     {
