@@ -10,12 +10,12 @@ internal sealed class NtRoutines
     }
 
     /// <summary>Where a system service comes back to before it goes to user mode: nt!KiSystemServiceCopyEnd.</summary>
-    public static Routine SystemServiceExit { get; private set; } = null!;
+    public static Routine SystemServiceExit => NtImage.Instance.RoutineOf("KiSystemServiceCopyEnd");
 
     public static IReadOnlyList<Routine> All()
     {
         var routines = new NtRoutines();
-        SystemServiceExit = routines.Trap("KiSystemServiceCopyEnd", Ke.NeverEntered, Ke.SystemServiceExit, Ke.ExitToUser);
+        routines.Trap("KiSystemServiceCopyEnd", Ke.NeverEntered, Ke.SystemServiceExit, Ke.ExitToUser);
         Ke.Define(routines);
         Ps.Define(routines);
         Ob.Define(routines);
