@@ -1,5 +1,7 @@
 using System.Runtime.Versioning;
+using System.Text.Json;
 using FluentAssertions;
+using Scenarios.Tests.Cli;
 using Xunit;
 
 namespace Scenarios.Tests.Scripts;
@@ -130,16 +132,24 @@ public sealed class StartScriptTests
     }
 
     [Fact]
-    public async Task The_real_command_answers_from_another_folder()
+    public async Task The_real_command_runs_from_another_folder_and_starts_at_once_the_second_time()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "a POSIX shell runs it");
+        using var scratch = new Scratch();
 
-        var first = await ScriptRun.Of(Repository.File("driverfault"), ["list"], Path.GetTempPath());
-        var second = await ScriptRun.Of(Repository.File("driverfault"), ["judge", "nowhere"], Path.GetTempPath());
+        var first = await ScriptRun.Of(Repository.File("driverfault"), ["list"], scratch.Folder);
+        var second = await ScriptRun.Of(Repository.File("driverfault"), ["run", "hang-irp", "--results", "here", "--format", "json"], scratch.Folder);
+        var third = await ScriptRun.Of(Repository.File("driverfault"), ["judge", "nowhere"], scratch.Folder);
 
         first.Code.Should().Be(0, first.Error);
         first.Out.Should().ContainAll("hang-irp", "emulated");
-        second.Code.Should().Be(2);
-        second.Error.Should().Be("driverfault: nowhere: no such run folder\n", "the second start builds nothing");
+        second.Code.Should().Be(0, second.Error);
+        second.Error.Should().BeEmpty("nothing is built and nothing is amiss");
+        var run = JsonDocument.Parse(second.Out.TrimEnd('\n')).RootElement;
+        run.GetProperty("outcome").GetString().Should().Be("zombie");
+        Path.GetDirectoryName(run.GetProperty("runFolder").GetString()).Should().EndWith("/here", "relative paths are the user's");
+        Directory.EnumerateDirectories(scratch["here"]).Should().ContainSingle();
+        third.Code.Should().Be(2);
+        third.Error.Should().Be("driverfault: nowhere: no such run folder\n");
     }
 }
