@@ -27,8 +27,8 @@ internal static partial class Ke
         nt.Add("KiExceptionDispatch", RecordQuads, DispatchFault, p => p.Return());
         nt.Add("KiDispatchException", ContextQuads, SearchHandler, HandlerSearched);
 
-        s_startSystemThread.Handler = nt.Add("PspSystemThreadStartup$filt$0", SystemThreadHandler);
-        NtRoutines.SystemServiceExit.Handler = nt.Add("KiSystemServiceHandler", SystemServiceHandler);
+        nt.Defined("KiStartSystemThread").Handler = nt.Add("PspSystemThreadStartup$filt$0", SystemThreadHandler);
+        nt.Defined("KiSystemServiceCopyEnd").Handler = nt.Add("KiSystemServiceHandler", SystemServiceHandler);
     }
 
     /// <summary>The stack an address is on: the current thread's, or else the processor's DPC stack.</summary>

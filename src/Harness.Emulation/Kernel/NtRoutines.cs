@@ -43,6 +43,9 @@ internal sealed class NtRoutines
     /// <summary>What compilers call in a prologue, with an argument in RAX and every other register to be kept.</summary>
     public Routine Leaf(string name, Step step) => Keep(new Routine(name, FrameKind.Leaf, 0, [step]));
 
+    /// <summary>A routine defined before: to give it an exception handler.</summary>
+    public Routine Defined(string name) => _all.Find(routine => routine.Name == name) ?? throw new InvalidOperationException($"nt!{name} is not defined yet");
+
     private Routine Keep(Routine routine)
     {
         _all.Add(routine);
