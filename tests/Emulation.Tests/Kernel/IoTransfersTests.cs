@@ -14,7 +14,7 @@ public sealed class IoTransfersTests
     public void A_write_gives_its_bytes_and_ends_the_read_that_waits_for_them()
     {
         var run = Of("read-write", Client(Open(), new ReadFile(Handle, Request, 16)),
-            Controller(new OpenDevice("c"), UntilWaiting, Look(), new WriteFile("c", "write", [1, 2, 3]), After(1)));
+            Controller(new OpenDevice("c"), UntilPending, Look(), new WriteFile("c", "write", [1, 2, 3]), After(1)));
 
         run.Threads().Should().ContainSingle().Which.Irps.Should().ContainSingle().Which.Locations[0].Major.Should().Be(IrpMajor.Read);
         run.Returned("ReadFile").Should().Match<CallReturned>(read => read.Status == NtStatus.Success && read.Information == 3);
@@ -24,7 +24,7 @@ public sealed class IoTransfersTests
     [Fact]
     public void A_read_that_waits_is_cancelled_with_its_process()
     {
-        var run = Of("read-write", Client(Open(), new ReadFile(Handle, Request, 16)), Controller(UntilWaiting, Kill, After(1)));
+        var run = Of("read-write", Client(Open(), new ReadFile(Handle, Request, 16)), Controller(UntilPending, Kill, After(1)));
 
         run.FromKillToEnd.Should().Be(TimeSpan.Zero);
         run.All<IrpCompleted>().Single(completed => completed.Request == Request).Status.Should().Be(NtStatus.Cancelled);

@@ -45,7 +45,10 @@ internal sealed class KernelRun
 
     public static Act Ask(uint code, string request = Request, string handle = Handle) => new DeviceControl(handle, request, code, [], 0);
 
-    public static Act UntilWaiting => new UntilWaiting(Victim, Request, TimeSpan.FromSeconds(5));
+    /// <summary>MyFault's RELEASE on the handle "c".</summary>
+    public static Act Release => new DeviceControl("c", "release", 0x22200C, [], 4);
+
+    public static Act UntilPending => new UntilWaiting(Victim, Request, TimeSpan.FromSeconds(5));
 
     public static Act Kill => new Terminate(Victim, 0x77);
 

@@ -10,14 +10,14 @@ namespace Emulation.Tests.Kernel;
 /// <summary>What a kill does, kind by kind: the table of observations of an NT kernel, row by row.</summary>
 public sealed class PsExitTests
 {
-    private const uint Pend = 0x222004, Hang = 0x222008, Release = 0x22200C;
+    private const uint Pend = 0x222004, Hang = 0x222008;
 
     private static readonly TimeSpan FiveMinutes = TimeSpan.FromMilliseconds(300_100);
 
     [Fact]
     public void A_synchronous_request_that_hangs_keeps_its_process_for_ever()
     {
-        var run = Of("myfault", Client(Open(), Ask(Hang)), Controller(UntilWaiting, Kill, After(86_400), Look(), new Terminate(Victim, 0x78), After(1), Look("again")));
+        var run = Of("myfault", Client(Open(), Ask(Hang)), Controller(UntilPending, Kill, After(86_400), Look(), new Terminate(Victim, 0x78), After(1), Look("again")));
 
         foreach (var checkpoint in (string[])["then", "again"])
         {
@@ -42,7 +42,7 @@ public sealed class PsExitTests
     public void A_late_completion_lets_it_go_and_the_dying_thread_cleans_up_and_closes()
     {
         var run = Of("myfault", Client(Open(), Ask(Hang)),
-            Controller(new OpenDevice("c"), UntilWaiting, Kill, After(60), Look(), Ask(Release, "release", "c"), After(1), Look("released")));
+            Controller(new OpenDevice("c"), UntilPending, Kill, After(60), Look(), Release, After(1), Look("released")));
 
         run.State().Signalled.Should().BeFalse();
         run.State("released").Signalled.Should().BeTrue();
@@ -63,7 +63,7 @@ public sealed class PsExitTests
     [InlineData("clang-O2")]
     public void A_sound_cancel_routine_runs_in_the_victim_at_DISPATCH_LEVEL_with_APC_LEVEL_saved(string variant)
     {
-        var run = In(variant, "kernel-probe", 0, Client(Open(), Ask(0x22201C)), Controller(UntilWaiting, Kill, After(1), Look()));
+        var run = In(variant, "kernel-probe", 0, Client(Open(), Ask(0x22201C)), Controller(UntilPending, Kill, After(1), Look()));
 
         run.Printed.Should().Equal("cancel routine at IRQL: 2", "CancelIrql: 1", "Cancel: 1", "CancelRoutine: 0", "after the release: 1");
         run.FromKillToEnd.Should().BeLessThan(TimeSpan.FromMilliseconds(16));
@@ -75,7 +75,7 @@ public sealed class PsExitTests
     [Fact]
     public void A_cancel_routine_that_completes_nothing_leaves_a_thread_that_polls_every_10_ms()
     {
-        var run = Of("noop-cancel", Client(Open(), Ask(0x222000)), Controller(UntilWaiting, Kill, After(600), Look()));
+        var run = Of("noop-cancel", Client(Open(), Ask(0x222000)), Controller(UntilPending, Kill, After(600), Look()));
 
         run.All<CancelRoutineReturned>().Should().ContainSingle();
         var thread = run.Threads().Should().ContainSingle().Subject;
@@ -136,7 +136,7 @@ public sealed class PsExitTests
     {
         var run = Of("myfault",
             Client(Thread("first", Open(), Ask(Hang)), Thread("second", After(1), new Close(Handle))),
-            Controller(new OpenDevice("c"), After(2), Kill, After(600), Look(), Ask(Release, "release", "c"), After(1), Look("released")));
+            Controller(new OpenDevice("c"), After(2), Kill, After(600), Look(), Release, After(1), Look("released")));
 
         run.Threads().Should().HaveCount(2).And.OnlyContain(thread => thread.WaitMode == ProcessorMode.KernelMode && !thread.Alertable);
         Names(run.Threads()[1]).Should().Contain("nt!KeWaitForSingleObject nt!IopCloseFile");
@@ -150,7 +150,7 @@ public sealed class PsExitTests
     public void An_overlapped_request_that_hangs_keeps_its_process_for_five_minutes()
     {
         var run = Of("myfault", Client(Open(overlapped: true), Ask(Hang), new AwaitRequest(Request)),
-            Controller(new OpenDevice("c"), UntilWaiting, Kill, After(299), Look(), After(10), Look("given up"), Ask(Release, "release", "c"), After(1)));
+            Controller(new OpenDevice("c"), UntilPending, Kill, After(299), Look(), After(10), Look("given up"), Release, After(1)));
 
         var state = run.State();
         state.Signalled.Should().BeFalse();
@@ -175,7 +175,7 @@ public sealed class PsExitTests
     public void Of_two_overlapped_requests_that_hang_one_is_given_up_in_each_pass()
     {
         var run = Of("myfault", Client(Open(overlapped: true), Ask(Hang), Ask(Hang, "other"), new AwaitRequest(Request)),
-            Controller(UntilWaiting, After(1), Kill, After(400), Look()));
+            Controller(UntilPending, After(1), Kill, After(400), Look()));
 
         run.All<IrpDisassociated>().Select(dropped => dropped.At).Should().HaveCount(2).And.OnlyHaveUniqueItems();
         run.FromKillToEnd.Should().Be(FiveMinutes + TimeSpan.FromMilliseconds(100));
@@ -184,7 +184,7 @@ public sealed class PsExitTests
     [Fact]
     public void An_overlapped_request_with_a_sound_cancel_routine_is_gone_at_the_first_poll()
     {
-        var run = Of("myfault", Client(Open(overlapped: true), Ask(Pend), new AwaitRequest(Request)), Controller(UntilWaiting, Kill, After(1), Look()));
+        var run = Of("myfault", Client(Open(overlapped: true), Ask(Pend), new AwaitRequest(Request)), Controller(UntilPending, Kill, After(1), Look()));
 
         run.FromKillToEnd.Should().Be(TimeSpan.FromMilliseconds(100));
         run.The<CancelRequested>().By.Should().StartWith("nt!IoCancelThreadIo");
@@ -217,7 +217,7 @@ public sealed class PsExitTests
     public void Another_process_on_the_same_device_is_not_touched()
     {
         var run = Of("myfault", Client(Open(), Ask(Pend)), new ClientProcess("bystander", [Thread("main", new OpenDevice("b"), Ask(Pend, "calm", "b"))]),
-            Controller(UntilWaiting, new UntilWaiting("bystander", "calm", TimeSpan.FromSeconds(5)), Kill, After(600), Look()));
+            Controller(UntilPending, new UntilWaiting("bystander", "calm", TimeSpan.FromSeconds(5)), Kill, After(600), Look()));
 
         run.VictimEnded.Should().BeTrue();
         run.State(process: "bystander").Should().Match<ProcessState>(state => !state.Signalled && state.Threads.Count == 1);
