@@ -17,7 +17,7 @@ internal sealed class Clients(Machine machine)
 {
     private const ulong ProcessStride = 0x1000_0000, ThreadStride = 0x1_0000, ActStride = 0x20, ReturnPlace = 0x10;
     /// <summary>The harness's own thread goes before all others, so that a client which spins in its driver can't keep it from its story.</summary>
-    private const byte ControllerPriority = 15, ClientPriority = 8;
+    private const byte ControllerPriority = 15, ClientPriority = 8, LastPriority = 1;
 
     // A request's block in user memory: IO_STATUS_BLOCK +0, event handle +0x10, progress +0x18, file offset +0x20.
     private const ulong EventHandle = 0x10, Progress = 0x18, ByteOffset = 0x20;
@@ -281,9 +281,10 @@ internal sealed class Clients(Machine machine)
                 SignalIfOver(client, act);
                 Serve(p, "NtWaitForSingleObject", m.ReadU64(condition + ConditionHandle), 0, condition);
                 break;
-            case Observe observe:
-                Look(observe.Checkpoint);
-                p.Registers.Rip += ActStride;
+            case Observe:
+                // What is ready at this very instant runs first: a thread that polls is seen waiting, not on its way to the next wait.
+                SetPriority(p, LastPriority);
+                Serve(p, "NtYieldExecution");
                 break;
             default:
                 throw new UnmodelledException("act " + act.GetType().Name, "the emulated target doesn't play it");
@@ -302,6 +303,12 @@ internal sealed class Clients(Machine machine)
         Begin(request);
         var overlapped = client.Overlapped.GetValueOrDefault(request.Handle);
         Serve(p, service, Handle(client, request.Handle), machine.Memory.ReadU64(request.Block + EventHandle), 0, overlapped ? request.Block : 0, request.Block, buffer, (ulong)length, request.Block + ByteOffset, 0);
+    }
+
+    private static void SetPriority(Processor p, byte priority)
+    {
+        var thread = p.CurrentThread;
+        thread.Priority = priority;
     }
 
     private static void Serve(Processor p, string service, params ReadOnlySpan<ulong> arguments) =>
@@ -324,7 +331,15 @@ internal sealed class Clients(Machine machine)
             information = m.ReadU64(request.Block + 8);
             if (act is AwaitRequest) status = new NtStatus(m.ReadU32(request.Block));
         }
-        if (act is UntilWaiting or UntilGone) ConditionPassed(act);
+        if (act is UntilWaiting or UntilGone)
+        {
+            ConditionPassed(act);
+        }
+        else if (act is Observe observe)
+        {
+            SetPriority(p, ControllerPriority);
+            Look(observe.Checkpoint);
+        }
         else if (act is not Sleep) machine.Log(new CallReturned(at.Client.Name, at.Client.Pid, (int)p.CurrentThread.UniqueThread, CallName(act), request?.Name, status, information));
         // A client that cannot open its device has nothing left to do; the harness goes on without.
         if (act is OpenDevice && status.IsError && at.Client.Name != Story.Controller) p.Registers.Rip = CodeOf(at.Client, at.Thread) + ((ulong)at.Client.Told[at.Thread].Acts.Count * ActStride);

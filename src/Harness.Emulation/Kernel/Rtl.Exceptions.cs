@@ -23,9 +23,9 @@ internal static partial class Rtl
     /// <summary>No walk over a stack of 24 KiB, or a driver's largest, is longer, in frames.</summary>
     private const int MostFrames = 4096;
 
-    private static Routine ExecuteHandler => NtImage.Instance.RoutineOf("RtlpExecuteHandlerForException");
+    private static Routine ExceptionExecutor => NtImage.Instance.RoutineOf("RtlpExecuteHandlerForException");
 
-    private static Routine ExecuteTermination => NtImage.Instance.RoutineOf("RtlpExecuteHandlerForUnwind");
+    private static Routine UnwindExecutor => NtImage.Instance.RoutineOf("RtlpExecuteHandlerForUnwind");
 
     private static void DefineExceptions(NtRoutines nt)
     {
@@ -157,7 +157,7 @@ internal static partial class Rtl
     {
         if ((RecordOf(p).Flags & (ExceptionFlags.Unwinding | ExceptionFlags.ExitUnwind)) != 0) return p.Return((ulong)Disposition.ContinueSearch);
         var dispatch = new DispatcherContext(p.Memory, p.Arg(3));
-        dispatch.EstablisherFrame = InterruptedDispatch(p, ExecuteHandler).EstablisherFrame;
+        dispatch.EstablisherFrame = InterruptedDispatch(p, ExceptionExecutor).EstablisherFrame;
         return p.Return((ulong)Disposition.NestedException);
     }
 

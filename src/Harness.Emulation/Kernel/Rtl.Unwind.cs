@@ -166,7 +166,7 @@ internal static partial class Rtl
     private static Next CollidedUnwind(Processor p)
     {
         var dispatch = new DispatcherContext(p.Memory, p.Arg(3));
-        p.Machine.Copy(dispatch.Address, InterruptedDispatch(p, ExecuteTermination).Address, DispatcherContext.Size);
+        p.Machine.Copy(dispatch.Address, InterruptedDispatch(p, UnwindExecutor).Address, DispatcherContext.Size);
         return p.Return((ulong)Disposition.CollidedUnwind);
     }
 
