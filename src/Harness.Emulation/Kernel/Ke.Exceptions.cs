@@ -43,6 +43,15 @@ internal static partial class Ke
 
     private static Next FaultHandled(Processor p) => p.ReturnFromTrap();
 
+    /// <summary>STATUS_INTEGER_OVERFLOW is a quotient that doesn't fit.</summary>
+    private static NtStatus DivideStatus(Processor p)
+    {
+        var registers = p.Registers;
+        p.TrapFrame.Restore(ref registers);
+        var divisor = Emulation.Cpu.DivideOperand.At(p.Memory, registers) ?? throw new UnmodelledException("a divide error", "its divisor can't be found");
+        return divisor == 0 ? NtStatus.IntegerDivideByZero : NtStatus.IntegerOverflow;
+    }
+
     // KiExceptionDispatch(status, trap frame, number of parameters, two parameters)
     private static Next DispatchFault(Processor p)
     {
