@@ -92,7 +92,7 @@ public static class DebuggerText
 
     private static IEnumerable<string> Location(IrpLocation location)
     {
-        var major = $"IRP_MJ_{Major(location.Major)}({Hex((byte)location.Major, 1)}), N/A({Hex(location.Minor, 1)})";
+        var major = $"{location.Major.NtName()}({Hex((byte)location.Major, 1)}), N/A({Hex(location.Minor, 1)})";
         var completion = location.CompletionRoutine is null ? "none" : $"{location.CompletionRoutine}-{Digits(location.Context)}";
         yield return $"{(location.Current ? '>' : ' ')}{location.Number,3} [{major}]";
         yield return $"           {Hex(location.Flags, 2)} {Hex(location.Control, 2)} {Digits(location.DeviceAddress)} {Digits(location.FileObject)} {completion}{(location.Pending ? "  pending" : "")}";
@@ -100,11 +100,6 @@ public static class DebuggerText
         yield return $"           {location.Driver ?? "(driver unknown)"}  {location.Device}{(location.Ioctl is { } code ? "  IoControlCode: 0x" + Hex(code, 8) : "")}";
         if (location.Arguments.Count > 0) yield return $"           Args: {string.Join(" ", location.Arguments.Select(argument => Hex(argument.Value, 8)))}";
     }
-
-    /// <summary>IrpMajor.DeviceControl as wdm.h writes it: DEVICE_CONTROL.</summary>
-    private static string Major(IrpMajor major) => Enum.IsDefined(major)
-        ? string.Concat(major.ToString().Select((letter, i) => i > 0 && char.IsUpper(letter) ? "_" + letter : char.ToUpperInvariant(letter).ToString()))
-        : "?";
 
     private static string OnFile(IrpRecord irp) => irp.List == "thread" ? "" : $"  (on the {irp.List}'s list)";
 

@@ -65,7 +65,8 @@ public class DebuggerTextTests
         var record = new ProcessRecord(new(0x1000), 4, "p.exe", Listed: false, Deleting: false, Signalled: true, NtStatus.Success,
             [new ThreadRecord(new(0x2000), 8, ThreadState.Running, WaitReason.Executive, ProcessorMode.KernelMode, false, null, [], [])])
         {
-            Exiting = true, Notes = ["the stack was not in memory"],
+            Exiting = true,
+            Notes = ["the stack was not in memory"],
         };
         string.Join('\n', DebuggerText.Of(record)).Should().Be("""
             PROCESS 0000000000001000  Cid: 0004 (pid 4)  Image: p.exe
