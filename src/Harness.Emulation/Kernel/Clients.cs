@@ -413,7 +413,7 @@ internal sealed class Clients(Machine machine)
         var records = new List<ProcessRecord>();
         foreach (var client in watched)
             if (view.ProcessAt(new KernelAddress(client.Process.Address)) is { } record) records.Add(record);
-        machine.Log(new KernelMemorySeen(checkpoint, records), Sources.KernelMemory);
+        machine.Log(new KernelMemorySeen(checkpoint, records) { Notes = view.Notes.Count == 0 ? null : view.Notes }, Sources.KernelMemory);
     }
 
     /// <summary>NtQuerySystemInformation and WaitForSingleObject, from the same structures that Windows answers them from.</summary>
