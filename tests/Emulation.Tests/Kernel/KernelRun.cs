@@ -94,7 +94,7 @@ internal sealed class KernelRun
 
     public ProcessEnded End => All<ProcessEnded>().Single(ended => ended.Process == Victim);
 
-    public TimeSpan FromKillToEnd => End.At - All<TerminateRequested>().First().At;
+    public TimeSpan FromKillToEnd => End.At - All<TerminateRequested>()[0].At;
 
     public static string Names(ThreadRecord thread) => string.Join(" ", thread.Stack.Select(frame => frame.Name.Split('+')[0]));
 
