@@ -17,7 +17,7 @@ readonly myfault=(../../driver/myfault/*.c ../../driver/myfault/defects/*.c)
 
 drivers_of() { # COMPILER
     local source
-    for source in *.c; do
+    for source in *.c exports/*.c; do
         # gcc has no C exceptions.
         [[ $1 == gcc && $source == seh*.c ]] || echo "${source%.c}"
     done
@@ -30,14 +30,14 @@ sources_of() { # NAME
 
 build_variant() { # FOLDER VARIANT
     local compiler=${2%-*} opt=${2#*-} name
-    mkdir -p "$1/$2" || exit
+    mkdir -p "$1/$2/exports" || exit
     for name in $(drivers_of "$compiler"); do
         "build_with_$compiler" "$opt" x64 "$1/$2/$name.sys" $(sources_of "$name") || fail $exit_different "$2/$name does not build"
     done
 }
 
 list() { # FOLDER VARIANT
-    (cd "$1" && sha256sum "$2"/*.sys)
+    (cd "$1" && sha256sum "$2"/*.sys "$2"/exports/*.sys)
 }
 
 # In a subshell for each variant, so that one missing compiler does not keep the others from being checked.

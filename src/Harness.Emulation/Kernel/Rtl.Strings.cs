@@ -99,18 +99,23 @@ internal static partial class Rtl
 
     private static Next Initialize(Processor p, bool wide)
     {
+        FillIn(p, wide);
+        return p.Return();
+    }
+
+    private static void FillIn(Processor p, bool wide)
+    {
         var source = p.Arg(1);
         var unit = wide ? 2 : 1;
         var length = source == 0 ? 0 : Math.Min(DriverMemory.Text(p, source, wide).Length * unit, wide ? 0xFFFC : 0xFFFE);
         DriverMemory.WriteCounted(p, p.Arg(0), (ushort)length, (ushort)(source == 0 ? 0 : length + unit), source);
-        return p.Return();
     }
 
     private static Next InitializeChecked(Processor p, bool wide)
     {
         var unit = wide ? 2 : 1;
         if (p.Arg(1) != 0 && DriverMemory.Text(p, p.Arg(1), wide).Length * unit > MostBytes - unit) return p.Return(new NtStatus(0xC0000106));
-        Initialize(p, wide);
+        FillIn(p, wide);
         return p.Return(NtStatus.Success);
     }
 

@@ -11,5 +11,9 @@ internal static partial class Rtl
         DefineCharacters(nt);
         DefineStrings(nt);
         DefineDebug(nt);
+        DefineNumbers(nt);
+        DefineBitmaps(nt);
+        DefineTrees(nt);
+        DefineSystem(nt);
     }
 }
