@@ -25,6 +25,7 @@ internal static class Specimen
         if (type == typeof(ushort)) return (ushort)50_000;
         if (type == typeof(uint)) return 0xFFFF_FFFEu;
         if (type == typeof(ulong)) return ulong.MaxValue;
+        if (type == typeof(long)) return 0x1_0000_0001L;
         if (type == typeof(TimeSpan)) return TimeSpan.FromTicks(3_000_000_001);
         if (type == typeof(NtStatus)) return NtStatus.Cancelled;
         if (type == typeof(KernelAddress)) return new KernelAddress(0xFFFF_8000_0000_1234);
