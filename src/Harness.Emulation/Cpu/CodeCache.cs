@@ -125,39 +125,65 @@ internal sealed unsafe class CodeCache : ICodeWatcher
         exit = default;
         // An instruction takes at most two ops, and the seam one.
         var first = Reserve((2 * LongestRun) + 1);
+        var code = _memory.Code(rip);
+        if (RunMemo.Find(rip, code) is { } known) return Place(known, first);
         var op = first;
         Span<byte> bytes = stackalloc byte[InstructionDecoder.LongestInstruction];
-        for (var count = 0; ; count++)
+        var at = rip;
+        var endsRun = false;
+        for (var count = 0; count < LongestRun && !endsRun && (count == 0 || (OnPage(at) != 0 && !_decoded.ContainsKey(at))); count++)
         {
-            if (count > 0 && (count == LongestRun || _decoded.ContainsKey(rip) || (rip & (GuestMemory.PageSize - 1)) == 0)) break;
-            var length = Fetch(rip, bytes, out var secondPageMissing);
+            var length = Fetch(at, bytes, out var secondPageMissing);
             var start = op;
-            var decoded = _decoder.Decode(bytes[..length], rip, ref op, out var endsRun);
-            if (!decoded)
+            if (!_decoder.Decode(bytes[..length], at, ref op, out endsRun))
             {
                 if (count > 0) break;
                 exit = secondPageMissing
-                    ? new CpuExit(CpuExitKind.PageFault, rip + (ulong)length, 0x10UL | (_memory.AccessOf(rip + (ulong)length) == PageAccess.None ? 0UL : 1UL), null)
-                    : new CpuExit(CpuExitKind.GeneralProtection, rip, 0, null);
+                    ? new CpuExit(CpuExitKind.PageFault, at + (ulong)length, 0x10UL | (_memory.AccessOf(at + (ulong)length) == PageAccess.None ? 0UL : 1UL), null)
+                    : new CpuExit(CpuExitKind.GeneralProtection, at, 0, null);
                 return null;
             }
-            _decoded.Add(rip, (nint)start);
-            var crosses = (rip ^ (rip + start->Length - 1)) >> 12 != 0;
-            rip += start->Length;
-            if (endsRun)
-            {
-                _used += (int)(op - first);
-                return first;
-            }
-            if (crosses)
-                break;
+            _decoded.TryAdd(at, (nint)start);
+            at += start->Length;
+            // After an instruction on two pages the run ends, so that a run is on one page or its last instruction on two.
+            if (OnPage(at) < OnPage(at - start->Length) && OnPage(at) != 0) break;
         }
+        if (!endsRun) WriteSeam(op++, at);
+        _used += (int)(op - first);
+        if (at - rip <= (ulong)code.Length) RunMemo.Add(rip, code[..(int)(at - rip)], new ReadOnlySpan<Op>(first, (int)(op - first)));
+        return first;
+    }
+
+    /// <summary>Ops from the memo, up to the first address that is decoded already.</summary>
+    private Op* Place(RunMemo.Run run, Op* first)
+    {
+        var op = first;
+        var last = 0UL;
+        foreach (ref readonly var known in run.Ops.AsSpan())
+        {
+            // The second op of an instruction with 32-bit addressing has the address of the first.
+            if (known.Rip != last && op != first && _decoded.ContainsKey(known.Rip))
+            {
+                WriteSeam(op++, known.Rip);
+                break;
+            }
+            *op = known;
+            if (known.Rip != last && known.Length != 0) _decoded.TryAdd(known.Rip, (nint)op);
+            last = known.Rip;
+            op++;
+        }
+        _used += (int)(op - first);
+        return first;
+    }
+
+    private static void WriteSeam(Op* op, ulong rip)
+    {
         *op = default;
         op->Handler = &Branches.Seam;
         op->Rip = rip;
-        _used += (int)(op - first) + 1;
-        return first;
     }
+
+    private static ulong OnPage(ulong address) => address & (GuestMemory.PageSize - 1);
 
     private Op* Reserve(int count)
     {

@@ -22,7 +22,7 @@ internal sealed unsafe class InstructionDecoder
         _decoder.Decode(out var instruction);
         if (_decoder.LastError == DecoderError.NoMoreBytes)
         {
-            endsRun = true;
+            endsRun = false;
             return false;
         }
 
