@@ -19,7 +19,7 @@ drivers_of() { # COMPILER
     local source
     for source in *.c; do
         # gcc has no C exceptions.
-        [[ $1 == gcc && $source == seh.c ]] || echo "${source%.c}"
+        [[ $1 == gcc && $source == seh*.c ]] || echo "${source%.c}"
     done
     echo myfault
 }

@@ -9,6 +9,9 @@ namespace Harness.Core.Diagnosis;
 /// </summary>
 public static class DebuggerText
 {
+    /// <summary>A stack location's number, major and minor function fit in, IRP_MJ_QUERY_VOLUME_INFORMATION too.</summary>
+    private const int LocationWidth = 50;
+
     /// <summary>The process, its threads with their IRP lists, then each IRP whole and each thread's stack.</summary>
     public static IReadOnlyList<string> Of(ProcessRecord process)
     {
@@ -63,7 +66,7 @@ public static class DebuggerText
         [
             $"Irp {Digits(irp.Address)} is {Standing(irp)}",
             $"    Cancel: {Bool(irp.Cancel)}  CancelRoutine: {irp.CancelRoutine ?? "none"}  Thread: {Digits(irp.Thread)}{OnFile(irp)}",
-            "     cmd                               flg cl  Device            File              Completion",
+            "     cmd".PadRight(LocationWidth) + "flg cl  Device            File              Completion",
         ];
         foreach (var location in irp.Locations) lines.AddRange(Location(location));
         return lines;
@@ -93,7 +96,7 @@ public static class DebuggerText
     {
         var major = $"IRP_MJ_{Major(location.Major)}({Hex((byte)location.Major, 1)}), N/A({Hex(location.Minor, 1)})";
         var completion = location.CompletionRoutine is null ? "none" : $"{location.CompletionRoutine}-{Digits(location.Context)}";
-        yield return $"{(location.Current ? '>' : ' ')}{location.Number,3} [{major}]".PadRight(41)
+        yield return $"{(location.Current ? '>' : ' ')}{location.Number,3} [{major}]".PadRight(LocationWidth)
             + $"{Hex(location.Flags, 2)}  {Hex(location.Control, 2)}  {Digits(location.DeviceAddress)}  {Digits(location.FileObject)}  {completion}{(location.Pending ? "  pending" : "")}";
         if (location.DeviceAddress.IsNull) yield break;
         yield return $"         {location.Driver ?? "(driver unknown)"}  {location.Device}{(location.Ioctl is { } code ? "  IoControlCode: 0x" + Hex(code, 8) : "")}";

@@ -13,6 +13,9 @@ public sealed class KernelMemoryReader
     /// <summary>No string NT keeps in the structures read here is longer; in characters.</summary>
     public const int LongestString = 1024;
 
+    /// <summary>Some hundred times what a large machine needs for one process.</summary>
+    public const long DefaultReadLimit = 50_000_000;
+
     private const uint PageSize = 0x1000;
     private const int MostNotes = 200;
 
@@ -22,8 +25,8 @@ public sealed class KernelMemoryReader
     private long _readsLeft;
 
     /// <param name="memory">The memory.</param>
-    /// <param name="readLimit">After so many reads every further one fails; the default is some hundred times what a large machine needs for one process.</param>
-    public KernelMemoryReader(IKernelMemory memory, long readLimit = 50_000_000)
+    /// <param name="readLimit">After so many reads every further one fails.</param>
+    public KernelMemoryReader(IKernelMemory memory, long readLimit = DefaultReadLimit)
     {
         _memory = memory;
         _readsLeft = readLimit;

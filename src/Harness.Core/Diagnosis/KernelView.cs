@@ -17,15 +17,11 @@ public sealed class KernelView
     private readonly ThreadWalk _threads;
 
     /// <param name="memory">The memory to look at.</param>
+    /// <param name="readLimit">After so many reads every further one fails.</param>
     /// <exception cref="UnknownBuildException">No layouts are known for the memory's build.</exception>
-    public KernelView(IKernelMemory memory)
-        : this(memory, new KernelMemoryReader(memory))
+    public KernelView(IKernelMemory memory, long readLimit = KernelMemoryReader.DefaultReadLimit)
     {
-    }
-
-    internal KernelView(IKernelMemory memory, KernelMemoryReader reader)
-    {
-        _memory = reader;
+        var reader = _memory = new KernelMemoryReader(memory, readLimit);
         _layout = NtLayout.ForBuild(memory.Build);
         _processHead = memory.ActiveProcessHead;
         Modules = new LoadedModules(reader, _layout, memory.LoadedModuleList);

@@ -15,6 +15,7 @@ internal sealed class MappedImage
     private const byte ChainedInfo = 4;
 
     private readonly KernelMemoryReader _memory;
+    private readonly LoadedModule _module;
     private readonly KernelAddress _base;
     private readonly uint _size;
     private readonly (uint Rva, uint Size) _exports;
@@ -24,6 +25,7 @@ internal sealed class MappedImage
     public MappedImage(KernelMemoryReader memory, LoadedModule module)
     {
         _memory = memory;
+        _module = module;
         _base = module.Base;
         _size = module.Size;
         if (DirectoriesAt() is not { } directories)
@@ -32,9 +34,19 @@ internal sealed class MappedImage
             return;
         }
 
+        IsReadable = true;
         _exports = Directory(directories, 0);
         _functions = Directory(directories, 3);
     }
+
+    /// <summary>Where the image is mapped.</summary>
+    public KernelAddress Base => _base;
+
+    /// <summary>Where the table has the RUNTIME_FUNCTION whose range holds the address; null for a leaf function and outside of code.</summary>
+    public KernelAddress? EntryOf(uint rva) => LastBeginningAtOrBelow(rva) is >= 0 and var index && At(index) is { } found && rva < found.End ? EntryAddress(index) : null;
+
+    /// <summary>The headers could be read, and the function table so far: a function that isn't found then is not there.</summary>
+    public bool IsReadable { get; private set; }
 
     /// <summary>True when there is a function table to ask.</summary>
     public bool HasFunctions => _functions.Size >= RuntimeFunctionSize;
@@ -70,6 +82,7 @@ internal sealed class MappedImage
         var first = low - 1;
         while (first > 0 && exports[first - 1].Rva == nearest) first--;
         var name = _memory.AsciiString(_base + exports[first].NameRva, 256);
+        if (name is null) NoteExports();
         return string.IsNullOrEmpty(name) ? null : (nearest, name);
     }
 
@@ -100,14 +113,20 @@ internal sealed class MappedImage
         return FunctionAt(info + 4 + (2 * ((codes + 1) & ~1u)));
     }
 
-    /// <summary>Index of the last table entry that begins at or below; -1 when none does. A table that isn't sorted gives a wrong entry, never an endless search.</summary>
+    /// <summary>Index of the last table entry that begins at or below; -1 when none does or the table is absent there. A table that isn't sorted gives a wrong entry, never an endless search.</summary>
     private int LastBeginningAtOrBelow(uint rva)
     {
         int low = 0, high = (int)(_functions.Size / RuntimeFunctionSize);
         while (low < high)
         {
             var middle = low + ((high - low) / 2);
-            if (_memory.UInt32(EntryAddress(middle)) is not { } begin) return -1;
+            if (_memory.UInt32(EntryAddress(middle)) is not { } begin)
+            {
+                IsReadable = false;
+                _memory.Note($"the function table of {_module.FileName} at {EntryAddress(middle)} is not in memory");
+                return -1;
+            }
+
             if (begin <= rva) low = middle + 1;
             else high = middle;
         }
@@ -138,7 +157,12 @@ internal sealed class MappedImage
     {
         if (_exports.Size < 0x28) return [];
         var directory = _base + _exports.Rva;
-        if (_memory.UInt32(directory + 0x14) is not { } functionCount || _memory.UInt32(directory + 0x18) is not { } nameCount) return [];
+        if (_memory.UInt32(directory + 0x14) is not { } functionCount || _memory.UInt32(directory + 0x18) is not { } nameCount)
+        {
+            NoteExports();
+            return [];
+        }
+
         functionCount = Math.Min(functionCount, MostExports);
         nameCount = Math.Min(nameCount, MostExports);
         var functions = Table(directory + 0x1C, functionCount * 4);
@@ -162,10 +186,14 @@ internal sealed class MappedImage
 
     private byte[] Table(KernelAddress rvaAt, uint length)
     {
-        if (_memory.UInt32(rvaAt) is not { } rva || rva >= _size) return [];
-        var bytes = new byte[Math.Min(length, _size - rva)];
-        return bytes[.._memory.ReadAvailable(_base + rva, bytes)];
+        var rva = _memory.UInt32(rvaAt) ?? _size;
+        var bytes = rva >= _size ? [] : new byte[Math.Min(length, _size - rva)];
+        var available = _memory.ReadAvailable(_base + rva, bytes);
+        if (available < length) NoteExports();
+        return bytes[..available];
     }
+
+    private void NoteExports() => _memory.Note($"the export table of {_module.FileName} is not wholly in memory: some of its routines have no name");
 }
 
 /// <summary>RUNTIME_FUNCTION: a function or a piece of one; addresses relative to the image.</summary>

@@ -47,7 +47,7 @@ public sealed class StackUnwinder
         }
 
         var registers = new UnwindRegisters(rip, frame + _layout.SwitchFrame.SizeInBytes) { [UnwindRegisters.RbpNumber] = rbp };
-        return From(registers, bounds.Low, bounds.High, $"thread {thread}");
+        return From(registers, bounds, mayBeLeaf: false, $"thread {thread}");
     }
 
     /// <summary>The stack of code that runs or was interrupted with these registers, innermost frame first.</summary>
@@ -55,7 +55,36 @@ public sealed class StackUnwinder
     /// <param name="low">The lowest address of the stack.</param>
     /// <param name="high">The first address above it.</param>
     public IReadOnlyList<StackFrame> From(UnwindRegisters registers, KernelAddress low, KernelAddress high) =>
-        From(registers.Copy(), low, high, $"the stack at {registers.Rsp}");
+        From(registers.Copy(), new StackBounds(low, high), mayBeLeaf: true, $"the stack at {registers.Rsp}");
+
+    /// <summary>
+    /// From a frame to its caller's, as RtlVirtualUnwind does it: <paramref name="registers"/> become the caller's. A function without
+    /// unwind information, and code outside of any module, is a leaf: its return address is on top of the stack.
+    /// </summary>
+    /// <param name="registers">In: of the frame, all known. Out: of the caller; undefined when the answer is null.</param>
+    /// <param name="why">When null is returned: one clause.</param>
+    public UnwoundFrame? Unwind(UnwindRegisters registers, out string why)
+    {
+        ArgumentNullException.ThrowIfNull(registers);
+        var mayBeLeaf = true;
+        var rip = registers.Rip;
+        why = "";
+        if (_modules.Containing(rip) is not { } module)
+        {
+            if (!TryReturn(registers, out why)) return null;
+            return new UnwoundFrame(KernelAddress.Null, null, registers.Rsp - 8, null);
+        }
+
+        var entry = _modules.Image(module).EntryOf((uint)(rip.Value - module.Base.Value));
+        var rsp = registers.Rsp;
+        if (!TryStep(module, registers, ref mayBeLeaf, out var establisher, out why)) return null;
+        // In a leaf, and in an epilogue, the frame is where RSP is.
+        return new UnwoundFrame(module.Base, entry, establisher?.Frame ?? rsp, establisher?.Handler);
+    }
+
+    /// <summary>Where the function table has the RUNTIME_FUNCTION for an address, and that module's base; null for a leaf and outside of code.</summary>
+    public (KernelAddress Entry, KernelAddress ImageBase)? FunctionEntry(KernelAddress address) =>
+        _modules.Containing(address) is { } module && _modules.Image(module).EntryOf((uint)(address.Value - module.Base.Value)) is { } entry ? (entry, module.Base) : null;
 
     /// <summary>KTHREAD.StackLimit and StackBase; null, with a note, when they cannot be those of a stack.</summary>
     internal StackBounds? Bounds(KernelAddress thread)
@@ -71,14 +100,12 @@ public sealed class StackUnwinder
         && _memory.Pointer(thread + _layout.KThread.StackBase) is { IsKernel: true } high
         && high.Value > low.Value && high.Value - low.Value <= LargestStack ? new StackBounds(low, high) : null;
 
-    private List<StackFrame> From(UnwindRegisters registers, KernelAddress low, KernelAddress high, string whose)
+    private List<StackFrame> From(UnwindRegisters registers, StackBounds stack, bool mayBeLeaf, string whose)
     {
         var frames = new List<StackFrame>();
-        var stack = new StackBounds(low, high);
-        var mayBeLeaf = true;
         while (registers.Rip.IsKernel)
         {
-            if (!stack.Contains(registers.Rsp) && registers.Rsp != high)
+            if (!stack.Contains(registers.Rsp) && registers.Rsp != stack.High)
             {
                 _memory.Note($"{whose}: the walk left the stack at {registers.Rsp}");
                 break;
@@ -94,7 +121,7 @@ public sealed class StackUnwinder
             frames.Add(new StackFrame(registers.Rip, registers.Rsp, _modules.Name(registers.Rip), _modules.FileOf(registers.Rip)));
             var before = registers.Rsp;
             var why = "it is in no module";
-            if (module is null || !TryStep(module, registers, ref mayBeLeaf, out why))
+            if (module is null || !TryStep(module, registers, ref mayBeLeaf, out _, out why))
             {
                 _memory.Note($"{whose}: the frame {frames[^1].Name} could not be unwound: {why}");
                 break;
@@ -112,8 +139,9 @@ public sealed class StackUnwinder
     }
 
     /// <summary>From a frame to its caller's. <paramref name="mayBeLeaf"/>: no call was made from here, so a function without unwind information is no surprise.</summary>
-    private bool TryStep(LoadedModule module, UnwindRegisters registers, ref bool mayBeLeaf, out string why)
+    private bool TryStep(LoadedModule module, UnwindRegisters registers, ref bool mayBeLeaf, out EstablisherFrame? establisher, out string why)
     {
+        establisher = null;
         var image = _modules.Image(module);
         var rva = (uint)(registers.Rip.Value - module.Base.Value);
         var interrupted = false;
@@ -127,7 +155,13 @@ public sealed class StackUnwinder
                 return true;
             }
 
-            if (!_codes.TryApply(image, function, offset, registers, out interrupted, out why)) return false;
+            if (!_codes.TryApply(image, function, offset, registers, out interrupted, out var established, out why)) return false;
+            establisher = established;
+        }
+        else if (!image.IsReadable)
+        {
+            why = $"the function table of {module.FileName} is not in memory";
+            return false;
         }
         else if (!mayBeLeaf)
         {
@@ -136,7 +170,12 @@ public sealed class StackUnwinder
         }
 
         mayBeLeaf = interrupted;
-        if (interrupted) return true;
+        return interrupted || TryReturn(registers, out why);
+    }
+
+    private bool TryReturn(UnwindRegisters registers, out string why)
+    {
+        why = "";
         if (_memory.Pointer(registers.Rsp) is not { } returnAddress)
         {
             why = $"its stack at {registers.Rsp} is not in memory";

@@ -24,11 +24,12 @@ internal sealed class UnwindCodes(KernelMemoryReader memory)
     /// <param name="offset">The instruction pointer's distance from the function's begin in bytes.</param>
     /// <param name="registers">In: in the function. Out: as before its first instruction, or in the interrupted code.</param>
     /// <param name="interrupted">A machine frame was popped: RIP is set, and no return address is left to pop.</param>
+    /// <param name="establisher">The frame, and the handler that the function has for its body.</param>
     /// <param name="why">One clause.</param>
-    public bool TryApply(MappedImage image, RuntimeFunction function, uint offset, UnwindRegisters registers, out bool interrupted, out string why)
+    public bool TryApply(MappedImage image, RuntimeFunction function, uint offset, UnwindRegisters registers, out bool interrupted, out EstablisherFrame establisher, out string why)
     {
         interrupted = false;
-        why = "its unwind information is chained without end";
+        establisher = default;
         KernelAddress? frame = null;
         for (var depth = 0; depth < MostChained; depth++)
         {
@@ -42,7 +43,12 @@ internal sealed class UnwindCodes(KernelMemoryReader memory)
 
             // Only the piece that RIP is in can be half done; what is chained to it has run.
             if (!TryApply(info, depth == 0 ? offset : uint.MaxValue, frame.Value, registers, ref interrupted, out why)) return false;
-            if ((info.Flags & ChainedInfo) == 0) return true;
+            if ((info.Flags & ChainedInfo) == 0)
+            {
+                establisher = new EstablisherFrame(frame.Value, HandlerOf(image, info, inBody: depth > 0 || offset >= info.PrologueSize));
+                return true;
+            }
+
             if (image.FunctionAt(info.AfterCodes) is not { } next)
             {
                 why = "its chained unwind information is not in memory";
@@ -52,12 +58,20 @@ internal sealed class UnwindCodes(KernelMemoryReader memory)
             function = next;
         }
 
+        why = "its unwind information is chained without end";
         return false;
     }
 
     /// <summary>True while the instruction pointer is in the prologue, where no epilogue can be.</summary>
     public bool IsInPrologue(MappedImage image, RuntimeFunction function, uint offset) =>
         Read(image, function, out _) is { } info && offset < info.PrologueSize;
+
+    /// <summary>UNW_FLAG_EHANDLER 1 and UNW_FLAG_UHANDLER 2: the handler's RVA follows the codes, its data follow that. A prologue has none.</summary>
+    private FrameHandler? HandlerOf(MappedImage image, Info info, bool inBody)
+    {
+        var kinds = (HandlerKinds)(info.Flags & 3);
+        return inBody && kinds != HandlerKinds.None && memory.UInt32(info.AfterCodes) is { } rva ? new FrameHandler(kinds, image.Base + rva, info.AfterCodes + 4) : null;
+    }
 
     private bool TryApply(Info info, uint offset, KernelAddress frame, UnwindRegisters registers, ref bool interrupted, out string why)
     {
@@ -130,7 +144,12 @@ internal sealed class UnwindCodes(KernelMemoryReader memory)
                 interrupted = true;
                 return null;
 
-            default: // epilogues and XMM registers change nothing that a stack walk follows
+            case Operation.SaveXmm:
+            case Operation.SaveXmmFar:
+                registers.SetXmmSavedAt(operand, frame + (operation == Operation.SaveXmm ? BinaryPrimitives.ReadUInt16LittleEndian(argument) * 16ul : BinaryPrimitives.ReadUInt32LittleEndian(argument)));
+                return null;
+
+            default: // epilogue codes of version 2, and numbers without a meaning, change nothing
                 return null;
         }
     }

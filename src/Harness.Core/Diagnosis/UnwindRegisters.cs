@@ -15,6 +15,7 @@ public sealed class UnwindRegisters
     public const int RbpNumber = 5;
 
     private readonly ulong?[] _values = new ulong?[16];
+    private readonly KernelAddress?[] _xmmSavedAt = new KernelAddress?[16];
 
     /// <param name="rip">Where the innermost frame goes on.</param>
     /// <param name="rsp">Its stack pointer.</param>
@@ -28,6 +29,7 @@ public sealed class UnwindRegisters
     {
         Rip = other.Rip;
         other._values.CopyTo(_values, 0);
+        other._xmmSavedAt.CopyTo(_xmmSavedAt, 0);
     }
 
     /// <summary>The instruction pointer.</summary>
@@ -49,6 +51,11 @@ public sealed class UnwindRegisters
             if (number != RspNumber || value is not null) _values[number] = value;
         }
     }
+
+    /// <summary>Where the last frame that was unwound and that saved this XMM register has kept it; null when none of them did.</summary>
+    public KernelAddress? XmmSavedAt(int number) => _xmmSavedAt[number];
+
+    internal void SetXmmSavedAt(int number, KernelAddress slot) => _xmmSavedAt[number] = slot;
 
     internal UnwindRegisters Copy() => new(this);
 }

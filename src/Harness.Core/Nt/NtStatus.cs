@@ -19,6 +19,8 @@ public readonly record struct NtStatus(uint Value)
     public static readonly NtStatus BufferOverflow = new(0x80000005);
     public static readonly NtStatus DatatypeMisalignment = new(0x80000002);
     public static readonly NtStatus Breakpoint = new(0x80000003);
+    public static readonly NtStatus LongJump = new(0x80000026);
+    public static readonly NtStatus UnwindConsolidate = new(0x80000029);
     public static readonly NtStatus Unsuccessful = new(0xC0000001);
     public static readonly NtStatus NotImplemented = new(0xC0000002);
     public static readonly NtStatus InfoLengthMismatch = new(0xC0000004);
@@ -32,9 +34,15 @@ public readonly record struct NtStatus(uint Value)
     public static readonly NtStatus EndOfFile = new(0xC0000011);
     public static readonly NtStatus MoreProcessingRequired = new(0xC0000016);
     public static readonly NtStatus NoMemory = new(0xC0000017);
+    public static readonly NtStatus IllegalInstruction = new(0xC000001D);
     public static readonly NtStatus AccessDenied = new(0xC0000022);
     public static readonly NtStatus BufferTooSmall = new(0xC0000023);
     public static readonly NtStatus ObjectTypeMismatch = new(0xC0000024);
+    public static readonly NtStatus NoncontinuableException = new(0xC0000025);
+    public static readonly NtStatus InvalidDisposition = new(0xC0000026);
+    public static readonly NtStatus Unwind = new(0xC0000027);
+    public static readonly NtStatus BadStack = new(0xC0000028);
+    public static readonly NtStatus InvalidUnwindTarget = new(0xC0000029);
     public static readonly NtStatus ObjectNameInvalid = new(0xC0000033);
     public static readonly NtStatus ObjectNameNotFound = new(0xC0000034);
     public static readonly NtStatus ObjectNameCollision = new(0xC0000035);
@@ -43,6 +51,8 @@ public readonly record struct NtStatus(uint Value)
     public static readonly NtStatus SemaphoreLimitExceeded = new(0xC0000047);
     public static readonly NtStatus DeletePending = new(0xC0000056);
     public static readonly NtStatus ProcedureNotFound = new(0xC000007A);
+    public static readonly NtStatus IntegerDivideByZero = new(0xC0000094);
+    public static readonly NtStatus IntegerOverflow = new(0xC0000095);
     public static readonly NtStatus InsufficientResources = new(0xC000009A);
     public static readonly NtStatus DeviceNotReady = new(0xC00000A3);
     public static readonly NtStatus IoTimeout = new(0xC00000B5);
@@ -55,6 +65,7 @@ public readonly record struct NtStatus(uint Value)
     public static readonly NtStatus DriverEntrypointNotFound = new(0xC0000263);
     public static readonly NtStatus DriverOrdinalNotFound = new(0xC0000262);
     public static readonly NtStatus NotFound = new(0xC0000225);
+    public static readonly NtStatus AssertionFailure = new(0xC0000420);
 
     private static readonly Dictionary<uint, string> Names = new()
     {
@@ -68,6 +79,8 @@ public readonly record struct NtStatus(uint Value)
         [0x80000003] = "STATUS_BREAKPOINT",
         [0x80000005] = "STATUS_BUFFER_OVERFLOW",
         [0x80000006] = "STATUS_NO_MORE_FILES",
+        [0x80000026] = "STATUS_LONGJUMP",
+        [0x80000029] = "STATUS_UNWIND_CONSOLIDATE",
         [0xC0000001] = "STATUS_UNSUCCESSFUL",
         [0xC0000002] = "STATUS_NOT_IMPLEMENTED",
         [0xC0000004] = "STATUS_INFO_LENGTH_MISMATCH",
@@ -81,9 +94,15 @@ public readonly record struct NtStatus(uint Value)
         [0xC0000011] = "STATUS_END_OF_FILE",
         [0xC0000016] = "STATUS_MORE_PROCESSING_REQUIRED",
         [0xC0000017] = "STATUS_NO_MEMORY",
+        [0xC000001D] = "STATUS_ILLEGAL_INSTRUCTION",
         [0xC0000022] = "STATUS_ACCESS_DENIED",
         [0xC0000023] = "STATUS_BUFFER_TOO_SMALL",
         [0xC0000024] = "STATUS_OBJECT_TYPE_MISMATCH",
+        [0xC0000025] = "STATUS_NONCONTINUABLE_EXCEPTION",
+        [0xC0000026] = "STATUS_INVALID_DISPOSITION",
+        [0xC0000027] = "STATUS_UNWIND",
+        [0xC0000028] = "STATUS_BAD_STACK",
+        [0xC0000029] = "STATUS_INVALID_UNWIND_TARGET",
         [0xC0000033] = "STATUS_OBJECT_NAME_INVALID",
         [0xC0000034] = "STATUS_OBJECT_NAME_NOT_FOUND",
         [0xC0000035] = "STATUS_OBJECT_NAME_COLLISION",
@@ -92,6 +111,8 @@ public readonly record struct NtStatus(uint Value)
         [0xC0000047] = "STATUS_SEMAPHORE_LIMIT_EXCEEDED",
         [0xC0000056] = "STATUS_DELETE_PENDING",
         [0xC000007A] = "STATUS_PROCEDURE_NOT_FOUND",
+        [0xC0000094] = "STATUS_INTEGER_DIVIDE_BY_ZERO",
+        [0xC0000095] = "STATUS_INTEGER_OVERFLOW",
         [0xC000009A] = "STATUS_INSUFFICIENT_RESOURCES",
         [0xC00000A3] = "STATUS_DEVICE_NOT_READY",
         [0xC00000B5] = "STATUS_IO_TIMEOUT",
@@ -104,6 +125,7 @@ public readonly record struct NtStatus(uint Value)
         [0xC0000225] = "STATUS_NOT_FOUND",
         [0xC0000262] = "STATUS_DRIVER_ORDINAL_NOT_FOUND",
         [0xC0000263] = "STATUS_DRIVER_ENTRYPOINT_NOT_FOUND",
+        [0xC0000420] = "STATUS_ASSERTION_FAILURE",
     };
 
     /// <summary>NT_SUCCESS: success and informational codes.</summary>

@@ -11,7 +11,8 @@ namespace Harness.Emulation.Kernel;
 internal static class DriverMemory
 {
     /// <summary>Makes sure that an access is one the caller could have made itself.</summary>
-    /// <exception cref="RaisedStatusException">A user address that isn't there, below DISPATCH_LEVEL.</exception>
+    /// <exception cref="GuestAccessException">A user address that isn't there, below DISPATCH_LEVEL: a page fault in the routine.</exception>
+    /// <exception cref="RaisedStatusException">An address that no page can have, below DISPATCH_LEVEL.</exception>
     /// <exception cref="BugCheckException">Any other address that isn't there.</exception>
     /// <exception cref="PoisonedAccessException">Freed pool, or pool that is nobody's.</exception>
     public static void Require(Processor p, ulong address, ulong length, bool write)
@@ -36,7 +37,7 @@ internal static class DriverMemory
                 throw new RaisedStatusException(NtStatus.AccessViolation);
             default:
                 if (p.Irql >= Ke.DispatchLevel) throw new BugCheckException(0xA, refusal.Address, p.Irql, write ? 1ul : 0, p.ReturnAddress);
-                if (AddressMap.IsUser(refusal.Address)) throw new RaisedStatusException(NtStatus.AccessViolation);
+                if (AddressMap.IsUser(refusal.Address)) throw new GuestAccessException(refusal.Address, write);
                 if ((refusal.Detail & 1) != 0 && write) throw new BugCheckException(0xBE, refusal.Address, refusal.Detail, p.ReturnAddress, 0xB);
                 throw new BugCheckException(0x50, refusal.Address, write ? 2ul : 0, p.ReturnAddress, 2);
         }

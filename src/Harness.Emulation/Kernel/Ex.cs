@@ -18,6 +18,12 @@ internal static partial class Ex
     {
         DefinePool(nt);
         DefineWork(nt);
+        DefineLists(nt);
+        DefineLookaside(nt);
+        DefineMutexes(nt);
+        DefineResources(nt);
+        DefineMiscellaneous(nt);
+        DefineProbes(nt);
     }
 
     /// <summary>

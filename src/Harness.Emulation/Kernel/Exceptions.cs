@@ -7,6 +7,9 @@ internal sealed class BugCheckException(uint code, ulong p1, ulong p2, ulong p3,
 {
     public uint Code { get; } = code;
 
+    /// <summary>The CONTEXT record of the code that is to blame; 0: it is what the processor's registers say.</summary>
+    public ulong Context { get; init; }
+
     public IReadOnlyList<KernelAddress> Parameters { get; } = [new(p1), new(p2), new(p3), new(p4)];
 }
 

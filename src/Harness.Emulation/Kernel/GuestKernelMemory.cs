@@ -1,5 +1,6 @@
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
+using Harness.Emulation.Kernel.Structures;
 
 namespace Harness.Emulation.Kernel;
 
@@ -18,20 +19,37 @@ internal sealed class GuestKernelMemory(Machine machine) : IKernelMemory
     public IReadOnlyList<StackFrame> Unwind(Processor p)
     {
         ref var r = ref p.Registers;
-        var registers = new UnwindRegisters(new(r.Rip), new(r.Rsp))
+        ReadOnlySpan<ulong> general = [r.Rax, r.Rcx, r.Rdx, r.Rbx, r.Rsp, r.Rbp, r.Rsi, r.Rdi, r.R8, r.R9, r.R10, r.R11, r.R12, r.R13, r.R14, r.R15];
+        return Unwind(p, r.Rip, general);
+    }
+
+    /// <summary>The stack as it was when these registers were recorded, innermost first.</summary>
+    public IReadOnlyList<StackFrame> Unwind(Processor p, ContextRecord context)
+    {
+        Span<ulong> general = stackalloc ulong[16];
+        for (var i = 0; i < general.Length; i++) general[i] = context[i];
+        return Unwind(p, context.Rip, general);
+    }
+
+    private List<StackFrame> Unwind(Processor p, ulong rip, ReadOnlySpan<ulong> general)
+    {
+        var frames = new List<StackFrame>();
+        var rsp = general[UnwindRegisters.RspNumber];
+        var view = new KernelView(this);
+        if (view.Modules.Containing(new(rip)) is null)
         {
-            [3] = r.Rbx,
-            [5] = r.Rbp,
-            [6] = r.Rsi,
-            [7] = r.Rdi,
-            [12] = r.R12,
-            [13] = r.R13,
-            [14] = r.R14,
-            [15] = r.R15,
-        };
-        var thread = p.CurrentThread;
-        var onThread = r.Rsp >= thread.StackLimit && r.Rsp < thread.StackBase;
-        var (low, high) = onThread ? (thread.StackLimit, thread.StackBase) : (p.DpcStack - 0x4000, p.DpcStack + 0x10);
-        return new KernelView(this).Stacks.From(registers, new(low), new(high));
+            // Code jumped to where there is none: the address of whoever called it is on top of the stack.
+            frames.Add(new StackFrame(new(rip), new(rsp), new KernelAddress(rip).ToString(), null));
+            Span<byte> top = stackalloc byte[8];
+            if (!TryRead(new(rsp), top)) return frames;
+            rip = BitConverter.ToUInt64(top);
+            rsp += 8;
+        }
+        var registers = new UnwindRegisters(new(rip), new(rsp));
+        for (var i = 0; i < general.Length; i++)
+            if (i != UnwindRegisters.RspNumber) registers[i] = general[i];
+        var (low, high) = Ke.StackOf(p, rsp);
+        frames.AddRange(view.Stacks.From(registers, new(low), new(high)));
+        return frames;
     }
 }

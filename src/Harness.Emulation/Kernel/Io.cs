@@ -16,6 +16,10 @@ internal static partial class Io
         DefineRequests(nt);
         DefineCompletion(nt);
         DefineCancel(nt);
+        DefineCancelSafeQueues(nt);
+        DefineDeviceQueues(nt);
+        DefineRemoveLocks(nt);
+        DefineMiscellaneous(nt);
     }
 
     private static Irp IrpAt(Processor p, ulong address) => new(p.Memory, address);

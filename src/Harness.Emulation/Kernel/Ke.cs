@@ -15,5 +15,6 @@ internal static partial class Ke
         DefineObjects(nt);
         DefineLocks(nt);
         DefineProcessor(nt);
+        DefineExceptions(nt);
     }
 }

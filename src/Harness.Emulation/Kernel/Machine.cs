@@ -248,7 +248,7 @@ internal sealed class Machine
         }
         catch (RaisedStatusException raised)
         {
-            Stop(p, new BugCheckException(p.CurrentThread.IsSystemThread ? 0x7Eu : 0x3Bu, raised.Status.Value, p.ReturnAddress, 0, 0));
+            p.Raise(raised.Status);
         }
         catch (PoisonedAccessException poisoned)
         {
@@ -257,7 +257,8 @@ internal sealed class Machine
         catch (GuestAccessException access)
         {
             // nt itself touched what a driver gave it.
-            Stop(p, p.Irql >= Ke.DispatchLevel ? new BugCheckException(0xA, access.Address, p.Irql, 0, p.Registers.Rip) : new BugCheckException(0x50, access.Address, 0, p.Registers.Rip, 0));
+            if (AddressMap.IsUser(access.Address) && p.Irql < Ke.DispatchLevel && NtImage.Contains(p.Registers.Rip)) p.FaultInStep(access.Address, access.IsWrite);
+            else Stop(p, p.Irql >= Ke.DispatchLevel ? new BugCheckException(0xA, access.Address, p.Irql, access.IsWrite ? 1u : 0, p.Registers.Rip) : new BugCheckException(0x50, access.Address, access.IsWrite ? 2u : 0, p.Registers.Rip, 0));
         }
     }
 
@@ -284,7 +285,8 @@ internal sealed class Machine
                 break;
             case CpuExitKind.PageFault:
                 if (_unmodelled.TryGetValue(exit.Address & ~0xFul, out var variable)) throw new UnmodelledException("nt!" + variable, "the driver read it as a variable");
-                throw PageFault(p, exit);
+                PageFault(p, exit);
+                break;
             case CpuExitKind.ShadowViolation:
                 Violation(p, exit);
                 break;
@@ -296,34 +298,44 @@ internal sealed class Machine
                 throw new UnmodelledException("port I/O", $"port 0x{exit.Address:x}");
             case CpuExitKind.Msr:
                 throw new UnmodelledException("model-specific register", $"register 0x{exit.Address:x}");
+            case CpuExitKind.DivideError:
+                p.EnterTrap("KiDivideErrorFault");
+                break;
+            case CpuExitKind.InvalidOpcode:
+                p.EnterTrap("KiInvalidOpcodeFault");
+                break;
+            case CpuExitKind.Breakpoint:
+                p.EnterTrap("KiBreakpointTrap");
+                break;
+            case CpuExitKind.GeneralProtection:
+                p.EnterTrap("KiGeneralProtectionFault");
+                break;
+            case CpuExitKind.SoftwareInterrupt when exit.Detail == 0x2C:
+                p.EnterTrap("KiRaiseAssertion");
+                break;
             default:
-                throw Exception(p, exit.Kind switch
-                {
-                    CpuExitKind.DivideError => new NtStatus(0xC0000094),
-                    CpuExitKind.InvalidOpcode => new NtStatus(0xC000001D),
-                    CpuExitKind.Breakpoint => NtStatus.Breakpoint,
-                    CpuExitKind.Halt => new NtStatus(0xC0000096),
-                    _ => NtStatus.AccessViolation,
-                });
+                throw new UnmodelledException("instruction " + exit.Kind, $"detail 0x{exit.Detail:x}");
         }
     }
 
-    private static BugCheckException PageFault(Processor p, CpuExit exit)
+    /// <summary>
+    /// A page fault of driver code. Only one on a user address, below DISPATCH_LEVEL, becomes an exception: what is wrong with kernel
+    /// addresses, and any page fault above, stops Windows at once, __try or not.
+    /// </summary>
+    private static void PageFault(Processor p, CpuExit exit)
     {
         var rip = p.Registers.Rip;
-        var write = (exit.Detail & 2) != 0;
-        // Error code bit 4: an instruction fetch.
-        if ((exit.Detail & 0x10) != 0 && (exit.Detail & 1) != 0) return new BugCheckException(0xFC, exit.Address, exit.Detail, 0, 2);
-        if (p.Irql >= Ke.DispatchLevel) return new BugCheckException(0xD1, exit.Address, p.Irql, write ? 1ul : (exit.Detail & 0x10) != 0 ? 8ul : 0, rip);
-        if ((exit.Detail & 1) != 0 && write) return new BugCheckException(0xBE, exit.Address, exit.Detail, rip, 0xB);
-        return AddressMap.IsUser(exit.Address) ? Exception(p, NtStatus.AccessViolation) : new BugCheckException(0x50, exit.Address, write ? 2ul : 0, rip, 2);
+        var (present, write, fetch) = ((exit.Detail & 1) != 0, (exit.Detail & 2) != 0, (exit.Detail & 0x10) != 0);
+        if (fetch && present) throw new BugCheckException(0xFC, exit.Address, exit.Detail, 0, 2);
+        if (p.Irql >= Ke.DispatchLevel) throw new BugCheckException(0xD1, exit.Address, p.Irql, write ? 1ul : fetch ? 8ul : 0, rip);
+        if (AddressMap.IsUser(exit.Address))
+        {
+            p.EnterTrap("KiPageFault", exit.Detail, exit.Address);
+            return;
+        }
+        if (present && write) throw new BugCheckException(0xBE, exit.Address, exit.Detail, rip, 0xB);
+        throw new BugCheckException(0x50, exit.Address, write ? 2ul : fetch ? 0x10ul : 0, rip, 2);
     }
-
-    private static BugCheckException Exception(Processor p, NtStatus status) =>
-        // SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, SYSTEM_SERVICE_EXCEPTION, KMODE_EXCEPTION_NOT_HANDLED.
-        p.Irql >= Ke.DispatchLevel ? new BugCheckException(0x1E, status.Value, p.Registers.Rip, 0, 0)
-        : p.CurrentThread.IsSystemThread ? new BugCheckException(0x7E, status.Value, p.Registers.Rip, 0, 0)
-        : new BugCheckException(0x3B, status.Value, p.Registers.Rip, 0, 0);
 
     private void Violation(Processor p, CpuExit exit) =>
         Violation(p, NameOf(p.Registers.Rip), exit.Address, (int)(exit.Detail >> 8 & 0xFF), (exit.Detail & 0x10000) != 0, (byte)exit.Detail);
@@ -358,7 +370,10 @@ internal sealed class Machine
 
     private void Stop(Processor p, BugCheckException stop)
     {
-        Log(new BugChecked(stop.Code, stop.Parameters, CallerOf(p), StackOf(p)));
+        // From where it happened: the registers of the code to blame, not of nt's routines that found nobody to handle its exception.
+        var frames = stop.Context == 0 ? Frames(p) : KernelMemory.Unwind(p, new ContextRecord(Memory, stop.Context));
+        var guilty = frames.FirstOrDefault(frame => frame.Module is not (null or "nt"))?.Address.Value;
+        Log(new BugChecked(stop.Code, stop.Parameters, guilty is { } address ? NameOf(address) : CallerOf(p), [.. frames.Select(frame => frame.Name)]));
         Finished = true;
     }
 

@@ -1,24 +1,58 @@
-using Harness.Emulation.Kernel.Structures;
+using Harness.Core.Nt;
+using Harness.Emulation.Memory;
 
 namespace Harness.Emulation.Kernel;
 
-/// <summary>Memory manager: MDLs and mappings.</summary>
+/// <summary>Memory manager: allocations with an address in physical memory, and what drivers ask about addresses. MDLs are in Mm.Mdl.cs.</summary>
 internal static partial class Mm
 {
-    // MDL: Next +0, Size +8, MdlFlags +0xA, Process +0x10, MappedSystemVa +0x18, StartVa +0x20, ByteCount +0x28, ByteOffset +0x2C, then PFNs (wdm.h).
-    private const int MdlSize = 0x30;
-    private const ushort MappedToSystemVa = 1, PagesLocked = 2, SourceIsNonPagedPool = 4, IoPageRead = 0x40, WriteOperation = 0x80;
-
     public static void Define(NtRoutines nt)
     {
+        DefineDescriptors(nt);
+        DefineMappings(nt);
+        nt.Add("MmIsAddressValid", p => p.Return(p.Memory.AccessOf(p.Arg(0)) != PageAccess.None));
+        nt.Add("MmIsNonPagedSystemAddressValid", p => p.Return(!AddressMap.IsUser(p.Arg(0)) && p.Memory.AccessOf(p.Arg(0)) != PageAccess.None));
+        nt.Add("MmAllocateContiguousMemory", AllocatePages);
+        nt.Add("MmAllocateContiguousMemorySpecifyCache", AllocatePages);
+        nt.Add("MmAllocateContiguousMemorySpecifyCacheNode", AllocatePages);
+        nt.Add("MmAllocateContiguousNodeMemory", AllocatePages);
+        nt.Add("MmAllocateNonCachedMemory", AllocatePages);
+        nt.Add("MmFreeContiguousMemory", FreePages);
+        nt.Add("MmFreeContiguousMemorySpecifyCache", FreePages);
+        nt.Add("MmFreeNonCachedMemory", FreePages);
+        nt.Add("MmGetPhysicalAddress", p => p.Return(PhysicalAddressOf(p, p.Arg(0))));
+        // Nothing is paged out here, so locking sections changes nothing; the handle is the section's address.
+        nt.Add("MmLockPagableDataSection", p => p.Return(p.Arg(0)));
+        nt.Add("MmLockPagableCodeSection", p => p.Return(p.Arg(0)));
+        nt.Add("MmLockPagableSectionByHandle", p => p.Return());
+        nt.Add("MmUnlockPagableImageSection", p => p.Return());
+        nt.Add("MmPageEntireDriver", p => p.Return(p.Arg(0)));
+        nt.Add("MmResetDriverPaging", p => p.Return());
+        // MmLargeSystem.
+        nt.Add("MmQuerySystemSize", p => p.Return(2));
+        nt.Add("MmIsThisAnNtAsSystem", p => p.Return(false));
+        nt.Add("MmGetSystemRoutineAddress", p =>
+        {
+            var name = DriverMemory.Counted(p, p.Arg(0), wide: true);
+            return p.Return(NtImage.Instance.TryFind(name, out var address) && !IsInternal(name) ? address : 0);
+        });
     }
 
-    /// <summary>An MDL for a client's buffer, its pages locked and mapped into system space.</summary>
-    public static ulong CreateLockedMdl(Processor p, ulong address, uint length) =>
-        throw new UnmodelledException("direct I/O", "requests whose buffer is described by an MDL");
+    /// <summary>Names of nt that Windows has and doesn't export.</summary>
+    private static bool IsInternal(string name) => name.StartsWith("Iop", StringComparison.Ordinal) || name.StartsWith("Ki", StringComparison.Ordinal) || name.StartsWith("Psp", StringComparison.Ordinal) || name.StartsWith("Obp", StringComparison.Ordinal);
 
-    /// <summary>Unlocks and frees the MDLs of a completed IRP.</summary>
-    public static void FreeMdls(Processor p, Irp irp)
+    private static Next AllocatePages(Processor p) => p.Return(p.Arg(0) == 0 ? 0 : Ex.Allocate(p.Machine, Ex.NonPaged, (p.Arg(0) + 0xFFF) & ~0xFFFul, "MmCm"));
+
+    private static Next FreePages(Processor p)
     {
+        Ex.Free(p.Machine, p.Arg(0));
+        return p.Return();
+    }
+
+    /// <summary>An address in a fictitious physical memory: the same for every mapping of a page, another for every page.</summary>
+    private static ulong PhysicalAddressOf(Processor p, ulong address)
+    {
+        var frame = p.Memory.FrameNumberOf(address);
+        return frame == 0 ? 0 : frame << 12 | address & 0xFFF;
     }
 }

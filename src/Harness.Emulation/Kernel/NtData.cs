@@ -16,7 +16,7 @@ internal static class NtData
         NonPagedNext = 0x050, PagedNext = 0x058, StackNext = 0x060, NextCid = 0x068, NamedObjects = 0x070, SystemProcess = 0x080,
         WorkQueue = 0x088, IdleWorkers = 0x098, WorkerCount = 0x09C, NextImage = 0x0A0, WorkAvailable = 0x0A8, CompletionLock = 0x0C8, DatabaseLock = 0x0D0, NextDirectory = 0x0D8,
         TimeReads = 0x0E0, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
-        TypePointers = 0x600, Variables = 0x700, Types = 0x1000;
+        TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, ConfigurationInformation = 0x3040;
 
     /// <summary>Object types, in the order of their indexes (from 2, as on Windows).</summary>
     public static readonly string[] ObjectTypes = ["Process", "Thread", "Event", "Mutant", "Semaphore", "Timer", "Device", "Driver", "File", "SymbolicLink", "Callback", "IoCompletion", "Directory", "Section", "Key", "Token"];
@@ -124,6 +124,18 @@ internal static class NtData
 
     public static ulong TakeDirectory(GuestMemory m) => Take(m, NextDirectory, 0x1000);
 
+    /// <summary>System addresses for a second mapping; each is used once, so that whoever keeps one is seen.</summary>
+    public static ulong TakeSystemView(GuestMemory m, ulong bytes) => Take(m, SystemViewNext, bytes);
+
+    /// <summary>User addresses for a view that a driver maps into a process.</summary>
+    public static ulong TakeUserView(GuestMemory m, ulong bytes) => Take(m, UserViewNext, bytes);
+
+    /// <summary>A number that nobody got before.</summary>
+    public static ulong TakeUnique(GuestMemory m) => Take(m, UniqueNext, 1);
+
+    /// <summary>CONFIGURATION_INFORMATION: a machine without disks, floppies and ports.</summary>
+    public const ulong Configuration = Base + ConfigurationInformation;
+
     public static ulong PeekNonPaged(GuestMemory m) => m.ReadU64(Base + NonPagedNext);
 
     public static ulong PeekPaged(GuestMemory m) => m.ReadU64(Base + PagedNext);
@@ -144,6 +156,10 @@ internal static class NtData
         m.WriteU64(Base + NonPagedNext, AddressMap.NonPagedPool);
         m.WriteU64(Base + PagedNext, AddressMap.PagedPool);
         m.WriteU64(Base + StackNext, AddressMap.KernelStacks);
+        m.WriteU64(Base + SystemViewNext, AddressMap.SystemViews);
+        m.WriteU64(Base + UserViewNext, AddressMap.UserViews);
+        m.WriteU64(Base + UniqueNext, 1);
+        m.WriteU32(Configuration, 0x30);
         m.WriteU64(Base + NextCid, 400);
         m.WriteU64(Base + NextImage, AddressMap.Drivers);
         m.WriteU64(Base + NextDirectory, 0x1AA000);
@@ -175,6 +191,8 @@ internal static class AddressMap
         NonPagedPool = 0xFFFF8A00_00000000,
         PagedPool = 0xFFFFB000_00000000,
         KernelStacks = 0xFFFFF580_00000000,
+        SystemViews = 0xFFFF9D80_00000000,
+        UserViews = 0x000002A0_00000000,
         UserImage = 0x00007FF6_00000000,
         UserData = 0x000001F0_00000000;
 

@@ -53,9 +53,12 @@ internal sealed class NtImage
             // A call in the last step leaves a return address behind it that must still belong to this routine.
             slots.Add(new Slot(routine, -1));
             text.AddRange(Breakpoints);
-            var end = TextRva + (uint)text.Count;
-            Append32(pdata, begin);
-            Append32(pdata, end);
+        }
+        // Unwind information names handlers by address, so it comes when every routine has one.
+        foreach (var routine in routines)
+        {
+            Append32(pdata, (uint)(routine.Address - Base));
+            Append32(pdata, (uint)(routine.AddressOf(routine.Steps.Length + 1) - Base));
             Append32(pdata, xdataRva + (uint)xdata.Count);
             xdata.AddRange(routine.UnwindInfo());
             while (xdata.Count % 4 != 0) xdata.Add(0);

@@ -168,6 +168,8 @@ internal sealed class Processor(Machine machine, int number)
         {
             if (_routine.Kind == FrameKind.Ordinary) HomeArguments();
             if (_routine.Kind != FrameKind.Trap) Registers.Rsp -= _routine.Frame;
+            // The prologue has run: whoever unwinds from here finds the frame.
+            Registers.Rip += Routine.PrologueSize;
         }
         else if (_routine.Kind == FrameKind.Trap)
         {
@@ -176,13 +178,24 @@ internal sealed class Processor(Machine machine, int number)
         _routine.Steps[_step](this);
     }
 
+    /// <summary>The step that ran has raised an exception: its routine calls ExRaiseStatus, which doesn't come back.</summary>
+    public void Raise(NtStatus status) => Call("ExRaiseStatus", _step + 1, status.Value);
+
+    /// <summary>The step that ran has touched user memory that isn't there: a page fault in nt. When it is handled, the step is tried again.</summary>
+    public void FaultInStep(ulong address, bool write)
+    {
+        Again();
+        EnterTrap("KiPageFault", write ? 2u : 0, address);
+    }
+
     // Traps.
 
     /// <summary>Pushes a KTRAP_FRAME of the interrupted code and enters a trap routine of nt.</summary>
     public void EnterTrap(string routine, ulong errorCode = 0, ulong faultAddress = 0)
     {
         ref var r = ref Registers;
-        var user = AddressMap.IsUser(r.Rip);
+        // A driver that calls through a null pointer is at a user address, and in kernel mode all the same.
+        var user = AddressMap.IsUser(r.Rip) && AddressMap.IsUser(r.Rsp);
         var frame = new TrapFrame(Memory, ((user ? CurrentThread.InitialStack : r.Rsp) & ~0xFul) - Routine.TrapFrameSize);
         frame.Save(ref r, user, errorCode, faultAddress);
         r.Rsp = frame.Address - Routine.TrapFrameOffset;
@@ -196,7 +209,7 @@ internal sealed class Processor(Machine machine, int number)
     {
         var frame = TrapFrame;
         frame.Restore(ref Registers);
-        if (AddressMap.IsUser(frame.Rip))
+        if (frame.PreviousMode == ProcessorMode.UserMode)
         {
             var thread = CurrentThread;
             thread.PreviousMode = ProcessorMode.UserMode;

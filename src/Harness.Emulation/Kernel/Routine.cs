@@ -33,6 +33,9 @@ internal sealed class Routine
     /// <summary>sizeof(KEXCEPTION_FRAME) without its return address (ksamd64.inc).</summary>
     public const uint ExceptionFrameSize = 0x138;
 
+    /// <summary>Bytes of the instruction that makes the frame.</summary>
+    public const uint PrologueSize = 7;
+
     private readonly byte[]? _unwind;
 
     public Routine(string name, FrameKind kind, int locals, Step[] steps)
@@ -50,8 +53,9 @@ internal sealed class Routine
         };
         _unwind = kind switch
         {
-            // SET_FPREG rbp, ALLOC_LARGE, PUSH_MACHFRAME; codes stand in reverse order of the prologue.
-            FrameKind.Trap => Codes(5, (TrapFrameOffset + 0x80) / 16, [0x03 << 8, .. AllocLarge(Frame), 0x0A << 8]),
+            // SET_FPREG rbp, SAVE_NONVOL rbp, ALLOC_LARGE, PUSH_MACHFRAME; codes stand in reverse order of the prologue. The interrupted
+            // code's rbp is the only nonvolatile register that a trap routine changes; the trap frame has it at +0x158.
+            FrameKind.Trap => Codes(5, (TrapFrameOffset + 0x80) / 16, [0x03 << 8, .. Save(5, TrapFrameOffset + 0x158), .. AllocLarge(Frame), 0x0A << 8]),
             // SAVE_NONVOL rbx rdi rsi r12 r13 r14 r15 at their places in KEXCEPTION_FRAME, then ALLOC_LARGE.
             FrameKind.Switch => Codes(0, 0, [.. Save(3, 0x100), .. Save(7, 0x108), .. Save(6, 0x110), .. Save(12, 0x118), .. Save(13, 0x120), .. Save(14, 0x128), .. Save(15, 0x130), .. AllocLarge(Frame)]),
             _ => Codes(0, 0, AllocLarge(Frame)),
@@ -70,6 +74,9 @@ internal sealed class Routine
 
     public Step[] Steps { get; }
 
+    /// <summary>Who is asked when an exception passes this routine's frame, and when the frame is unwound; null: nobody.</summary>
+    public Routine? Handler { get; set; }
+
     /// <summary>Bytes from RSP in the body to the return address (or to the machine frame of a trap routine).</summary>
     public uint Frame { get; }
 
@@ -82,20 +89,27 @@ internal sealed class Routine
     }
 
     /// <summary>UNWIND_INFO (x64 exception handling, learn.microsoft.com/cpp/build/exception-handling-x64).</summary>
-    public byte[] UnwindInfo() => _unwind!;
+    public byte[] UnwindInfo()
+    {
+        if (Handler is null) return _unwind!;
+        // UNW_FLAG_EHANDLER | UNW_FLAG_UHANDLER, and the handler's RVA after the codes.
+        byte[] info = [.. _unwind!, .. BitConverter.GetBytes((uint)(Handler.Address - NtImage.Base))];
+        info[0] |= 3 << 3;
+        return info;
+    }
 
     private static byte[] Codes(byte frameRegister, uint frameOffset, ushort[] codes)
     {
         var info = new byte[4 + (2 * ((codes.Length + 1) & ~1))];
         info[0] = 1;
-        info[1] = 7;
+        info[1] = (byte)PrologueSize;
         info[2] = (byte)codes.Length;
         info[3] = (byte)(frameRegister | frameOffset << 4);
         for (var i = 0; i < codes.Length; i++) BinaryPrimitives.WriteUInt16LittleEndian(info.AsSpan(4 + (2 * i)), codes[i]);
         // The low byte of an operation is its offset in the prologue; operand slots keep theirs.
         for (var i = 0; i < codes.Length; i++)
         {
-            info[4 + (2 * i)] |= 7;
+            info[4 + (2 * i)] |= (byte)PrologueSize;
             i += (codes[i] >> 8 & 0xF) is 1 or 4 ? 1 : 0;
         }
         return info;

@@ -5,6 +5,8 @@ internal static partial class Rtl
 {
     public static void Define(NtRoutines nt)
     {
+        DefineExceptions(nt);
+        DefineUnwinding(nt);
         DefineMemory(nt);
         DefineCharacters(nt);
         DefineStrings(nt);

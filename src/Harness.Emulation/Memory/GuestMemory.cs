@@ -72,11 +72,50 @@ public sealed unsafe class GuestMemory
             if (_table.Find(at, _ordinal) is not null) throw new InvalidOperationException($"guest page 0x{at:x} is mapped already");
         for (var at = address; at != end; at += PageSize)
         {
-            var page = new Page { Key = PageTable.KeyOf(at, _ordinal), Address = at, Frame = _frames.TakeZeroed(), Access = access };
+            var key = PageTable.KeyOf(at, _ordinal);
+            var page = new Page { Key = key, Address = at, Frame = _frames.TakeZeroed(), FrameNumber = PageTable.FrameNumberOf(key), Access = access };
             _table.Add(page);
             _log.Mapped(page);
         }
     }
+
+    /// <summary>
+    /// Maps pages that show frames which other pages show already: bytes and shadow are the same memory, at a second address and from
+    /// any space. A frame lives as long as any page shows it.
+    /// </summary>
+    /// <param name="address">A multiple of 4096.</param>
+    /// <param name="frameNumbers">One for each page, from <see cref="FrameNumberOf"/>.</param>
+    /// <param name="access">Not <see cref="PageAccess.Execute"/>: code is decoded where it was mapped first.</param>
+    /// <exception cref="InvalidOperationException">A page in the range is mapped already, or the page a frame was mapped with is gone; nothing was mapped.</exception>
+    public void MapFrames(ulong address, ReadOnlySpan<ulong> frameNumbers, PageAccess access)
+    {
+        if (access == PageAccess.None || (access & (PageAccess.Execute | PageAccess.Slots)) != 0) throw new ArgumentException("a second mapping is for data", nameof(access));
+        var end = EndOf(address, (ulong)frameNumbers.Length * PageSize);
+        for (var at = address; at != end; at += PageSize)
+            if (_table.Find(at, _ordinal) is not null) throw new InvalidOperationException($"guest page 0x{at:x} is mapped already");
+        foreach (var number in frameNumbers)
+            if (_table.OfFrame(number) is null) throw new InvalidOperationException($"guest frame 0x{number:x} is nobody's");
+        for (var i = 0; i < frameNumbers.Length; i++)
+        {
+            var at = address + ((ulong)i * PageSize);
+            var origin = _table.OfFrame(frameNumbers[i])!;
+            var page = new Page
+            {
+                Key = PageTable.KeyOf(at, _ordinal),
+                Address = at,
+                Frame = origin.Frame,
+                FrameNumber = frameNumbers[i],
+                Access = access,
+                MayAliasCode = (origin.Access & PageAccess.Execute) != 0,
+            };
+            _frames.Share(page.Frame);
+            _table.Add(page);
+            _log.MappedAlias(page);
+        }
+    }
+
+    /// <summary>The number of the frame that the page of an address shows: its place in a fictitious physical memory. 0 when there is no page.</summary>
+    public ulong FrameNumberOf(ulong address) => _table.Find(address, _ordinal)?.FrameNumber ?? 0;
 
     /// <summary>Takes pages away.</summary>
     /// <exception cref="InvalidOperationException">A page in the range isn't mapped; nothing was unmapped.</exception>
@@ -312,7 +351,7 @@ public sealed unsafe class GuestMemory
     {
         while (length > 0)
         {
-            if (_table.Find(a, _ordinal) is null) throw new GuestAccessException(a);
+            if (_table.Find(a, _ordinal) is null) throw new GuestAccessException(a, write: true);
             var run = (ulong)RunOf(a, length);
             a += run;
             length -= run;
@@ -345,10 +384,11 @@ public sealed unsafe class GuestMemory
     {
         var entry = TranslationBuffer.EntryOf(Translations, a);
         if ((a & TranslationBuffer.PageMask) == entry->WriteTag) return (byte*)((nint)a + entry->Addend);
-        var page = _table.Find(a, _ordinal) ?? throw new GuestAccessException(a);
+        var page = _table.Find(a, _ordinal) ?? throw new GuestAccessException(a, write: true);
         _log.BeforeWrite(page);
         DropCode(page);
-        if ((page.Access & PageAccess.Write) != 0) _translations.AllowWrite(page);
+        if (page.MayAliasCode) CodeWatcher?.CodeChanged();
+        else if ((page.Access & PageAccess.Write) != 0) _translations.AllowWrite(page);
         return page.Frame + (a & OffsetMask);
     }
 

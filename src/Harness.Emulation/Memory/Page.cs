@@ -15,6 +15,12 @@ internal sealed unsafe class Page
     /// <summary>The depth of saved states at which the frame was last copied: a store at a greater depth copies it first.</summary>
     public int CopiedAtDepth { get; set; }
 
+    /// <summary>Which frame of physical memory it shows: the key of the page that was mapped with the frame.</summary>
+    public required ulong FrameNumber { get; init; }
+
+    /// <summary>Another page that shows the same frame may hold code: every store has to say so.</summary>
+    public bool MayAliasCode { get; init; }
+
     /// <summary>Instructions were decoded from it.</summary>
     public bool HoldsCode { get; set; }
 }
@@ -52,6 +58,16 @@ internal sealed class PageTable
 
     public Page? Find(ulong address, ulong ordinal) =>
         IsCanonical(address) && _pages.TryGetValue(KeyOf(address, ordinal), out var page) ? page : null;
+
+    /// <summary>The page that a frame number was given with.</summary>
+    public Page? OfFrame(ulong frameNumber)
+    {
+        // In the kernel half a key has all of bits 36–51 set; a frame number leaves them out.
+        var key = frameNumber >> 35 == 1 ? frameNumber | 0xFFFF_0000_0000_0ul : frameNumber;
+        return _pages.GetValueOrDefault(key);
+    }
+
+    public static ulong FrameNumberOf(ulong key) => key >> 48 != 0 ? key & 0xF_FFFF_FFFF : key;
 
     public void Add(Page page) => _pages.Add(page.Key, page);
 

@@ -44,10 +44,13 @@ public readonly record struct MemoryState
 }
 
 /// <summary>The emulated kernel itself touched guest memory that is not mapped.</summary>
-public sealed class GuestAccessException(ulong address) : Exception($"guest address 0x{address:x} is not mapped")
+public sealed class GuestAccessException(ulong address, bool write = false) : Exception($"guest address 0x{address:x} is not mapped")
 {
     /// <summary>The first byte that is not there.</summary>
     public ulong Address { get; } = address;
+
+    /// <summary>It was to be written.</summary>
+    public bool IsWrite { get; } = write;
 }
 
 /// <summary>Why an access by a guest instruction was refused.</summary>

@@ -15,6 +15,7 @@ internal sealed unsafe class PageFrames
 
     private readonly List<byte[]> _slabs = [];
     private readonly Stack<nint> _free = [];
+    private readonly Dictionary<nint, int> _shared = [];
     private byte* _next;
     private int _left;
 
@@ -32,7 +33,20 @@ internal sealed unsafe class PageFrames
     /// <summary>A frame with any contents.</summary>
     public byte* Take() => _free.TryPop(out var used) ? (byte*)used : TakeFresh();
 
-    public void Return(byte* frame) => _free.Push((nint)frame);
+    /// <summary>One page more shows this frame.</summary>
+    public void Share(byte* frame) => _shared[(nint)frame] = _shared.GetValueOrDefault((nint)frame) + 1;
+
+    /// <summary>A page lets its frame go; the last one frees it.</summary>
+    public void Return(byte* frame)
+    {
+        if (!_shared.TryGetValue((nint)frame, out var others))
+        {
+            _free.Push((nint)frame);
+            return;
+        }
+        if (others == 1) _shared.Remove((nint)frame);
+        else _shared[(nint)frame] = others - 1;
+    }
 
     private byte* TakeFresh()
     {

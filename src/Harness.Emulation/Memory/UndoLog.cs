@@ -41,6 +41,12 @@ internal sealed unsafe class UndoLog(PageFrames frames)
         if (Depth > 0) _entries.Add(new Entry(Change.Mapped, page, null, 0, page.Access));
     }
 
+    /// <summary>A page was mapped on a frame that holds bytes already: those still need their copy.</summary>
+    public void MappedAlias(Page page)
+    {
+        if (Depth > 0) _entries.Add(new Entry(Change.Mapped, page, null, 0, page.Access));
+    }
+
     /// <summary>A page leaves the table; its frame lives on while a saved state may bring it back.</summary>
     public void Unmapped(Page page)
     {

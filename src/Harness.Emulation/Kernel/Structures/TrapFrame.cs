@@ -29,6 +29,9 @@ internal readonly record struct TrapFrame(GuestMemory Memory, ulong Address)
 
     public ulong ErrorCode => Memory.ReadU64(Address + 0x160);
 
+    /// <summary>The mode that was interrupted.</summary>
+    public ProcessorMode PreviousMode => (ProcessorMode)Memory.ReadU8(Address + 0x28);
+
     public byte PreviousIrql => Memory.ReadU8(Address + 0x29);
 
     public void Save(ref CpuState r, bool user, ulong errorCode, ulong faultAddress)
