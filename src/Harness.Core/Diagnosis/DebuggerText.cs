@@ -9,9 +9,6 @@ namespace Harness.Core.Diagnosis;
 /// </summary>
 public static class DebuggerText
 {
-    /// <summary>A stack location's number, major and minor function fit in, IRP_MJ_QUERY_VOLUME_INFORMATION too.</summary>
-    private const int LocationWidth = 50;
-
     /// <summary>The process, its threads with their IRP lists, then each IRP whole and each thread's stack.</summary>
     public static IReadOnlyList<string> Of(ProcessRecord process)
     {
@@ -35,7 +32,7 @@ public static class DebuggerText
     {
         List<string> lines =
         [
-            $"PROCESS {Digits(process.Address)}  Cid: {Id(process.Pid)}  Image: {process.Image}",
+            $"PROCESS {Digits(process.Address)}  Cid: {Id(process.Pid)} (pid {process.Pid})  Image: {process.Image}",
             $"    {(process.Listed ? "on" : "not on")} the active process list, {Flags(process)}process object {(process.Signalled ? "signalled" : "not signalled")}",
             $"    ExitStatus: {process.ExitStatus.Hex}{(process.ExitStatus.ToString() == process.ExitStatus.Hex ? "" : " " + process.ExitStatus)}  Threads: {process.Threads.Count}",
         ];
@@ -48,7 +45,7 @@ public static class DebuggerText
     /// <param name="pid">Its process's ID, the first half of the Cid.</param>
     public static IReadOnlyList<string> Thread(ThreadRecord thread, int pid)
     {
-        var lines = new List<string> { $"THREAD {Digits(thread.Address)}  Cid {Id(pid)}.{Id(thread.Tid)}  {State(thread)}" };
+        var lines = new List<string> { $"THREAD {Digits(thread.Address)}  Cid {Id(pid)}.{Id(thread.Tid)} (tid {thread.Tid})  {State(thread)}" };
         if (thread.WaitObject is { } wait)
             lines.Add($"    {Digits(wait.Address)}  {wait.Type}{(wait.BelongsTo is null ? "" : "  " + wait.BelongsTo)}");
         if (thread.Irps.Count == 0) lines.Add("IRP List: empty");
@@ -65,8 +62,9 @@ public static class DebuggerText
         List<string> lines =
         [
             $"Irp {Digits(irp.Address)} is {Standing(irp)}",
+            $"    Held by {(irp.CurrentLocation > irp.StackCount ? "the I/O manager" : $"{irp.Holder ?? "(driver unknown)"} for {irp.Device ?? "(no device)"}")}",
             $"    Cancel: {Bool(irp.Cancel)}  CancelRoutine: {irp.CancelRoutine ?? "none"}  Thread: {Digits(irp.Thread)}{OnFile(irp)}",
-            "     cmd".PadRight(LocationWidth) + "flg cl  Device            File              Completion",
+            "     cmd  flg cl Device           File             Completion-Context",
         ];
         foreach (var location in irp.Locations) lines.AddRange(Location(location));
         return lines;
@@ -89,24 +87,19 @@ public static class DebuggerText
         : $"WAIT: ({thread.WaitReason}) {thread.WaitMode} {(thread.Alertable ? "Alertable" : "Non-Alertable")}";
 
     private static string Standing(IrpRecord irp) => irp.CurrentLocation > irp.StackCount
-        ? $"with the I/O manager: {Plural(irp.StackCount)}, none is current"
-        : $"active with {Plural(irp.StackCount)}, {irp.CurrentLocation} is current: held by {irp.Holder ?? "(driver unknown)"} for {irp.Device ?? "(no device)"}";
+        ? $"completed: {Plural(irp.StackCount)}, none is current"
+        : $"active with {Plural(irp.StackCount)}, {irp.CurrentLocation} is current";
 
     private static IEnumerable<string> Location(IrpLocation location)
     {
-        var major = $"IRP_MJ_{Major(location.Major)}({Hex((byte)location.Major, 1)}), N/A({Hex(location.Minor, 1)})";
+        var major = $"{location.Major.NtName()}({Hex((byte)location.Major, 1)}), N/A({Hex(location.Minor, 1)})";
         var completion = location.CompletionRoutine is null ? "none" : $"{location.CompletionRoutine}-{Digits(location.Context)}";
-        yield return $"{(location.Current ? '>' : ' ')}{location.Number,3} [{major}]".PadRight(LocationWidth)
-            + $"{Hex(location.Flags, 2)}  {Hex(location.Control, 2)}  {Digits(location.DeviceAddress)}  {Digits(location.FileObject)}  {completion}{(location.Pending ? "  pending" : "")}";
+        yield return $"{(location.Current ? '>' : ' ')}{location.Number,3} [{major}]";
+        yield return $"           {Hex(location.Flags, 2)} {Hex(location.Control, 2)} {Digits(location.DeviceAddress)} {Digits(location.FileObject)} {completion}{(location.Pending ? "  pending" : "")}";
         if (location.DeviceAddress.IsNull) yield break;
-        yield return $"         {location.Driver ?? "(driver unknown)"}  {location.Device}{(location.Ioctl is { } code ? "  IoControlCode: 0x" + Hex(code, 8) : "")}";
-        if (location.Arguments.Count > 0) yield return $"         Args: {string.Join(" ", location.Arguments.Select(argument => Hex(argument.Value, 8)))}";
+        yield return $"           {location.Driver ?? "(driver unknown)"}  {location.Device}{(location.Ioctl is { } code ? "  IoControlCode: 0x" + Hex(code, 8) : "")}";
+        if (location.Arguments.Count > 0) yield return $"           Args: {string.Join(" ", location.Arguments.Select(argument => Hex(argument.Value, 8)))}";
     }
-
-    /// <summary>IrpMajor.DeviceControl as wdm.h writes it: DEVICE_CONTROL.</summary>
-    private static string Major(IrpMajor major) => Enum.IsDefined(major)
-        ? string.Concat(major.ToString().Select((letter, i) => i > 0 && char.IsUpper(letter) ? "_" + letter : char.ToUpperInvariant(letter).ToString()))
-        : "?";
 
     private static string OnFile(IrpRecord irp) => irp.List == "thread" ? "" : $"  (on the {irp.List}'s list)";
 

@@ -21,13 +21,12 @@ internal sealed class FilesOnStack(KernelMemoryReader memory, NtLayout layout, O
         if (!stack.Contains(from)) return [];
         var bytes = new byte[stack.High.Value - from.Value];
         var length = memory.ReadAvailable(from, bytes);
-        var seen = new HashSet<ulong>();
         var files = new List<KernelAddress>();
         for (var i = 0; i + 8 <= length; i += 8)
         {
             var value = new KernelAddress(BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(i)));
-            if (!value.IsKernel || value.Value % Alignment != 0 || stack.Contains(value) || !seen.Add(value.Value)) continue;
-            if (names.IsFile(value) && HasIrps(value)) files.Add(value);
+            if (!value.IsKernel || value.Value % Alignment != 0 || stack.Contains(value)) continue;
+            if (names.IsFile(value) && HasIrps(value) && !files.Contains(value)) files.Add(value);
         }
 
         return files;

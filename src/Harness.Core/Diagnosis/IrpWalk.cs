@@ -23,11 +23,17 @@ internal sealed class IrpWalk(KernelMemoryReader memory, NtLayout layout, Loaded
         return memory.Pointer(head) is null or { IsNull: true } ? [] : OnList(head, "file", $"the IRP list of file {file}");
     }
 
-    /// <summary>The files an IRP was sent to.</summary>
-    public IEnumerable<KernelAddress> FilesOf(IrpRecord irp)
+    /// <summary>Adds the files an IRP was sent to.</summary>
+    public void AddFiles(IrpRecord irp, List<KernelAddress> files)
     {
-        var original = memory.Pointer(irp.Address + layout.Irp.OriginalFileObject) ?? KernelAddress.Null;
-        return irp.Locations.Select(location => location.FileObject).Prepend(original).Where(names.IsFile).Distinct();
+        Add(memory.Pointer(irp.Address + layout.Irp.OriginalFileObject) ?? KernelAddress.Null);
+        foreach (var location in irp.Locations) Add(location.FileObject);
+
+        void Add(KernelAddress file)
+        {
+            // One request's locations mostly name one file, one after the other.
+            if ((files.Count == 0 || files[^1] != file) && names.IsFile(file)) files.Add(file);
+        }
     }
 
     private List<IrpRecord> OnList(KernelAddress head, string list, string what)

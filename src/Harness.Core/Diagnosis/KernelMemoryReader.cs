@@ -147,7 +147,7 @@ public sealed class KernelMemoryReader
     /// <param name="what">Its name in a note: "the process list".</param>
     public ListWalk List(KernelAddress head, int limit, string what)
     {
-        var seen = new HashSet<KernelAddress>();
+        var seen = new Visited();
         var forwards = new List<KernelAddress>();
         var damage = Follow(head, link: 0, limit, seen, forwards);
         if (damage is null) return new ListWalk(forwards, Whole: true);
@@ -159,7 +159,7 @@ public sealed class KernelMemoryReader
         return new ListWalk([.. forwards, .. backwards], Whole: false);
     }
 
-    private string? Follow(KernelAddress head, ulong link, int limit, HashSet<KernelAddress> seen, List<KernelAddress> entries)
+    private string? Follow(KernelAddress head, ulong link, int limit, Visited seen, List<KernelAddress> entries)
     {
         var at = head;
         while (true)
@@ -171,6 +171,22 @@ public sealed class KernelMemoryReader
             if (entries.Count == limit) return $"has more than {limit} entries: the rest was not read";
             entries.Add(next);
             at = next;
+        }
+    }
+
+    /// <summary>Entries met so far. Most lists are short, and then looking through them costs less than a set.</summary>
+    private sealed class Visited
+    {
+        private readonly ulong[] _first = new ulong[32];
+        private int _count;
+        private HashSet<ulong>? _rest;
+
+        public bool Add(KernelAddress entry)
+        {
+            if (_first.AsSpan(0, _count).Contains(entry.Value)) return false;
+            if (_count == _first.Length) return (_rest ??= []).Add(entry.Value);
+            _first[_count++] = entry.Value;
+            return true;
         }
     }
 

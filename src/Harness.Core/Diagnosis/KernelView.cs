@@ -58,7 +58,8 @@ public sealed class KernelView
     public ProcessRecord? ProcessAt(KernelAddress eprocess)
     {
         var list = Listed();
-        var listed = list.Entries.Contains(eprocess);
+        var listed = false;
+        foreach (var entry in list.Entries) listed |= entry == eprocess;
         if (Read(eprocess, listed) is not { } record) return null;
         return listed || list.Whole ? record : record with { Notes = [.. record.Notes ?? [], "the process list is damaged: the process may be on it all the same"] };
     }
@@ -66,7 +67,9 @@ public sealed class KernelView
     private ListWalk Listed()
     {
         var links = _memory.List(_processHead, MostProcesses, "the process list");
-        return links with { Entries = [.. links.Entries.Select(link => link - _layout.EProcess.ActiveProcessLinks)] };
+        var processes = new List<KernelAddress>(links.Entries.Count);
+        foreach (var link in links.Entries) processes.Add(link - _layout.EProcess.ActiveProcessLinks);
+        return links with { Entries = processes };
     }
 
     private int? Pid(KernelAddress process) => (int?)_memory.UInt64(process + _layout.EProcess.UniqueProcessId);

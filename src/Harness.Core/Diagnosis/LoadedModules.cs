@@ -27,7 +27,7 @@ public sealed class LoadedModules
     private const uint NearestData = 0x1000;
 
     private readonly KernelMemoryReader _memory;
-    private readonly Dictionary<LoadedModule, MappedImage> _images = [];
+    private readonly Dictionary<LoadedModule, MappedImage> _images = new(ReferenceEqualityComparer.Instance);
 
     internal LoadedModules(KernelMemoryReader memory, NtLayout layout, KernelAddress listHead)
     {

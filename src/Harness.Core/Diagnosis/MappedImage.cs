@@ -20,7 +20,8 @@ internal sealed class MappedImage
     private readonly uint _size;
     private readonly (uint Rva, uint Size) _exports;
     private readonly (uint Rva, uint Size) _functions;
-    private (uint Rva, uint NameRva)[]? _sortedExports;
+    /// <summary>Address in the upper half, address of the name in the lower, so that they sort as they should.</summary>
+    private ulong[]? _sortedExports;
 
     public MappedImage(KernelMemoryReader memory, LoadedModule module)
     {
@@ -72,16 +73,16 @@ internal sealed class MappedImage
         while (low < high)
         {
             var middle = (low + high) / 2;
-            if (exports[middle].Rva <= rva) low = middle + 1;
+            if (Rva(exports[middle]) <= rva) low = middle + 1;
             else high = middle;
         }
 
         if (low == 0) return null;
-        var nearest = exports[low - 1].Rva;
+        var nearest = Rva(exports[low - 1]);
         // Several names for one address: the first in the name table, which is sorted.
         var first = low - 1;
-        while (first > 0 && exports[first - 1].Rva == nearest) first--;
-        var name = _memory.AsciiString(_base + exports[first].NameRva, 256);
+        while (first > 0 && Rva(exports[first - 1]) == nearest) first--;
+        var name = _memory.AsciiString(_base + (uint)exports[first], 256);
         if (name is null) NoteExports();
         return string.IsNullOrEmpty(name) ? null : (nearest, name);
     }
@@ -153,7 +154,9 @@ internal sealed class MappedImage
         return rva == 0 || rva >= _size ? default : (rva, Math.Min(size, _size - rva));
     }
 
-    private (uint Rva, uint NameRva)[] ReadExports()
+    private static uint Rva(ulong export) => (uint)(export >> 32);
+
+    private ulong[] ReadExports()
     {
         if (_exports.Size < 0x28) return [];
         var directory = _base + _exports.Rva;
@@ -168,8 +171,9 @@ internal sealed class MappedImage
         var functions = Table(directory + 0x1C, functionCount * 4);
         var names = Table(directory + 0x20, nameCount * 4);
         var ordinals = Table(directory + 0x24, nameCount * 2);
-        var found = new List<(uint Rva, uint NameRva)>();
-        for (var i = 0; i < Math.Min(names.Length / 4, ordinals.Length / 2); i++)
+        var found = new ulong[Math.Min(names.Length / 4, ordinals.Length / 2)];
+        var count = 0;
+        for (var i = 0; i < found.Length; i++)
         {
             var ordinal = BinaryPrimitives.ReadUInt16LittleEndian(ordinals.AsSpan(i * 2));
             if ((ordinal * 4) + 4 > functions.Length) continue;
@@ -177,11 +181,12 @@ internal sealed class MappedImage
             var nameRva = BinaryPrimitives.ReadUInt32LittleEndian(names.AsSpan(i * 4));
             // An address within the export directory is the text of a forwarder.
             var forwarder = rva >= _exports.Rva && rva - _exports.Rva < _exports.Size;
-            if (rva != 0 && rva < _size && nameRva < _size && !forwarder) found.Add((rva, nameRva));
+            if (rva != 0 && rva < _size && nameRva < _size && !forwarder) found[count++] = ((ulong)rva << 32) | nameRva;
         }
 
-        found.Sort();
-        return [.. found];
+        found = found[..count];
+        Array.Sort(found);
+        return found;
     }
 
     private byte[] Table(KernelAddress rvaAt, uint length)

@@ -10,15 +10,15 @@ internal sealed class ObjectNames(KernelMemoryReader memory, NtLayout layout, Lo
 {
     private const int DeepestDirectory = 16;
 
-    private readonly Dictionary<KernelAddress, string?> _devices = [];
-    private readonly Dictionary<KernelAddress, string?> _drivers = [];
+    private readonly Dictionary<ulong, string?> _devices = [];
+    private readonly Dictionary<ulong, string?> _drivers = [];
 
     /// <summary>"\Device\X"; the address of a device without a name, or of something that isn't a device; null for the null pointer.</summary>
     public string? Device(KernelAddress device)
     {
         if (device.IsNull) return null;
-        if (_devices.TryGetValue(device, out var known)) return known;
-        return _devices[device] = (IsDevice(device) ? FullName(device) : null) ?? device.ToString();
+        if (_devices.TryGetValue(device.Value, out var known)) return known;
+        return _devices[device.Value] = (IsDevice(device) ? FullName(device) : null) ?? device.ToString();
     }
 
     /// <summary>
@@ -29,8 +29,8 @@ internal sealed class ObjectNames(KernelMemoryReader memory, NtLayout layout, Lo
     {
         if (device.IsNull || !IsDevice(device)) return null;
         if (memory.Pointer(device + layout.DeviceObject.DriverObject) is not { IsKernel: true } driver) return null;
-        if (_drivers.TryGetValue(driver, out var known)) return known;
-        return _drivers[driver] = Driver(driver);
+        if (_drivers.TryGetValue(driver.Value, out var known)) return known;
+        return _drivers[driver.Value] = Driver(driver);
     }
 
     public bool IsDevice(KernelAddress address) => address.IsKernel && memory.UInt16(address + layout.DeviceObject.Type) is DeviceObjectLayout.TypeCode;

@@ -41,14 +41,14 @@ internal sealed class ThreadWalk(KernelMemoryReader memory, NtLayout layout, Sta
 
         var state = (ThreadState)stateCode;
         if (state == ThreadState.Terminated) return null;
-        if (!Enum.IsDefined(state)) memory.Note($"thread {thread}: its state is {stateCode}");
+        if (state > ThreadState.WaitingForProcessInSwap) memory.Note($"thread {thread}: its state is {stateCode}");
         var waiting = state == ThreadState.Waiting;
         var (reason, mode) = ((WaitReason)reasonCode, (ProcessorMode)modeCode);
-        if (waiting && (!Enum.IsDefined(reason) || !Enum.IsDefined(mode))) memory.Note($"thread {thread}: it waits for reason {reasonCode} in mode {modeCode}");
+        if (waiting && (reason > WaitReason.WrPhysicalFault || mode > ProcessorMode.UserMode)) memory.Note($"thread {thread}: it waits for reason {reasonCode} in mode {modeCode}");
 
         var outstanding = irps.OfThread(thread);
-        var inKernel = waiting && mode == ProcessorMode.KernelMode && alertable == 0;
-        AddThoseOfFiles(outstanding, deleting && inKernel ? thread : null);
+        // One that polls may just be between two waits.
+        AddThoseOfFiles(outstanding, deleting && state != ThreadState.Running && mode == ProcessorMode.KernelMode ? thread : null);
         return new ThreadRecord(thread, (int)tid, state, reason, mode, alertable != 0,
             waiting ? waits.Of(thread, reason, outstanding, siblings) : null,
             state == ThreadState.Running ? [] : stacks.OfThread(thread), outstanding);
@@ -57,12 +57,12 @@ internal sealed class ThreadWalk(KernelMemoryReader memory, NtLayout layout, Sta
     /// <summary>IRPs of files with a completion port are on the file's list: the files are those of the thread's IRPs, and those a dying thread closes.</summary>
     private void AddThoseOfFiles(List<IrpRecord> outstanding, KernelAddress? dying)
     {
-        var files = outstanding.SelectMany(irps.FilesOf).ToList();
+        var files = new List<KernelAddress>();
+        foreach (var irp in outstanding) irps.AddFiles(irp, files);
         if (dying is { } thread && stacks.Bounds(thread) is { } stack && memory.Pointer(thread + layout.KThread.KernelStack) is { } from)
             files.AddRange(filesOnStack.Find(from, stack));
-        var seen = outstanding.Select(irp => irp.Address).ToHashSet();
-        foreach (var file in files.Distinct())
+        foreach (var file in files)
             foreach (var irp in irps.OfFile(file))
-                if (seen.Add(irp.Address)) outstanding.Add(irp);
+                if (!outstanding.Exists(known => known.Address == irp.Address)) outstanding.Add(irp);
     }
 }

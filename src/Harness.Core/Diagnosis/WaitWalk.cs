@@ -87,21 +87,27 @@ internal sealed class WaitWalk(KernelMemoryReader memory, NtLayout layout, Loade
     /// <summary>IoCreateDevice puts the device extension right after the DEVICE_OBJECT; Size counts both.</summary>
     private string? PartOfDevice(KernelAddress at, IReadOnlyList<IrpRecord> irps)
     {
-        foreach (var location in irps.SelectMany(irp => irp.Locations))
-        {
-            var device = location.DeviceAddress;
-            if (at.Value < device.Value || !names.IsDevice(device) || memory.UInt16(device + layout.DeviceObject.Size) is not { } size || at.Value - device.Value >= size) continue;
-            var offset = at.Value - device.Value;
-            return $"Device {device} {names.Device(device)} " + (offset < layout.DeviceObject.SizeInBytes ? $"(+{HexText.Of(offset)})" : $"(extension+{HexText.Of(offset - layout.DeviceObject.SizeInBytes)})");
-        }
-
+        foreach (var irp in irps)
+            foreach (var location in irp.Locations)
+                if (PartOfDevice(at, location.DeviceAddress) is { } part) return part;
         return null;
+    }
+
+    private string? PartOfDevice(KernelAddress at, KernelAddress device)
+    {
+        if (at.Value < device.Value || !names.IsDevice(device) || memory.UInt16(device + layout.DeviceObject.Size) is not { } size || at.Value - device.Value >= size) return null;
+        var offset = at.Value - device.Value;
+        var place = offset < layout.DeviceObject.SizeInBytes ? "+" + HexText.Of(offset) : "extension+" + HexText.Of(offset - layout.DeviceObject.SizeInBytes);
+        return $"Device {device} {names.Device(device)} ({place})";
     }
 
     private string? OnStack(KernelAddress thread, KernelAddress at, IReadOnlyList<KernelAddress> siblings)
     {
-        foreach (var owner in siblings.Prepend(thread))
-            if (stacks.BoundsIfSound(owner) is { } stack && stack.Contains(at)) return $"the stack of thread {owner}";
+        if (IsOnStackOf(thread)) return $"the stack of thread {thread}";
+        foreach (var sibling in siblings)
+            if (IsOnStackOf(sibling)) return $"the stack of thread {sibling}";
         return null;
+
+        bool IsOnStackOf(KernelAddress owner) => stacks.BoundsIfSound(owner) is { } stack && stack.Contains(at);
     }
 }

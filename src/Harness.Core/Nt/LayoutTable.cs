@@ -165,11 +165,11 @@ internal sealed class LayoutTable
 public sealed class LayoutFields
 {
     private readonly string _structure;
-    private readonly Dictionary<string, BitField> _fields = [];
+    private readonly Dictionary<string, Field> _fields = [];
 
     internal LayoutFields(string structure) => _structure = structure;
 
-    internal void Add(string name, BitField field) => _fields[name] = field;
+    internal void Add(string name, BitField field) => _fields[name] = new Field(field);
 
     internal bool Borrow(string name, LayoutFields from) =>
         from._fields.TryGetValue(name, out var field) && _fields.TryAdd(name, field);
@@ -177,13 +177,19 @@ public sealed class LayoutFields
     internal uint Size() => Offset("size");
 
     internal uint Offset([CallerMemberName] string name = "") =>
-        _fields.TryGetValue(name, out var field) ? field.Offset : throw Missing(name);
+        _fields.TryGetValue(name, out var field) ? field.Value.Offset : throw Missing(name);
 
     internal uint? OffsetIfKnown([CallerMemberName] string name = "") =>
-        _fields.TryGetValue(name, out var field) ? field.Offset : null;
+        _fields.TryGetValue(name, out var field) ? field.Value.Offset : null;
 
     internal BitField Bits([CallerMemberName] string name = "") =>
-        _fields.TryGetValue(name, out var field) && field.Length > 0 ? field : throw Missing(name);
+        _fields.TryGetValue(name, out var field) && field.Value.Length > 0 ? field.Value : throw Missing(name);
 
     private InvalidDataException Missing(string name) => new($"nt-offsets.json has no {_structure}.{name}");
+
+    // A class: the code of a dictionary of references exists already, that of a dictionary of these would be compiled at every start.
+    private sealed class Field(BitField value)
+    {
+        internal BitField Value { get; } = value;
+    }
 }

@@ -12,6 +12,8 @@ namespace Harness.Core.Stories;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "act")]
 [JsonDerivedType(typeof(OpenDevice), "open")]
 [JsonDerivedType(typeof(DeviceControl), "deviceControl")]
+[JsonDerivedType(typeof(ReadFile), "readFile")]
+[JsonDerivedType(typeof(WriteFile), "writeFile")]
 [JsonDerivedType(typeof(CancelIo), "cancelIo")]
 [JsonDerivedType(typeof(CancelIoEx), "cancelIoEx")]
 [JsonDerivedType(typeof(CancelSynchronousIo), "cancelSynchronousIo")]
@@ -24,6 +26,16 @@ namespace Harness.Core.Stories;
 [JsonDerivedType(typeof(UntilGone), "untilGone")]
 [JsonDerivedType(typeof(Observe), "observe")]
 public abstract record Act;
+
+/// <summary>An act that sends the driver a request with a name, on a handle with a name.</summary>
+public interface IRequestAct
+{
+    /// <summary>The handle's name.</summary>
+    string Handle { get; }
+
+    /// <summary>The request's name, by which conditions, promises and evidence speak of it.</summary>
+    string Request { get; }
+}
 
 /// <summary>CreateFile on the device. Without <paramref name="Overlapped"/> the file object is FO_SYNCHRONOUS_IO.</summary>
 /// <param name="Handle">The name of the new handle.</param>
@@ -39,7 +51,22 @@ public sealed record OpenDevice(string Handle, string? Device = null, bool Overl
 /// <param name="OutputLength">The output buffer's length in bytes.</param>
 public sealed record DeviceControl(string Handle, string Request,
     [property: JsonConverter(typeof(HexUInt32Json))] uint Code,
-    [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, int OutputLength) : Act;
+    [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, int OutputLength) : Act, IRequestAct;
+
+/// <summary>ReadFile. On an overlapped handle it returns at once and <see cref="AwaitRequest"/> waits.</summary>
+/// <param name="Handle">The handle's name.</param>
+/// <param name="Request">The request's name.</param>
+/// <param name="Length">The buffer's length in bytes.</param>
+/// <param name="Offset">Where in the file, in bytes.</param>
+public sealed record ReadFile(string Handle, string Request, int Length, long Offset = 0) : Act, IRequestAct;
+
+/// <summary>WriteFile. On an overlapped handle it returns at once and <see cref="AwaitRequest"/> waits.</summary>
+/// <param name="Handle">The handle's name.</param>
+/// <param name="Request">The request's name.</param>
+/// <param name="Input">The bytes to write.</param>
+/// <param name="Offset">Where in the file, in bytes.</param>
+public sealed record WriteFile(string Handle, string Request,
+    [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, long Offset = 0) : Act, IRequestAct;
 
 /// <summary>CancelIo: the calling thread's requests on the handle.</summary>
 public sealed record CancelIo(string Handle) : Act;

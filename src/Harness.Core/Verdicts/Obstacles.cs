@@ -26,5 +26,5 @@ internal static class Obstacles
 
     // A handle nobody sends anything through decides nothing.
     private static bool NeedsItsHandle(Story story, string process) =>
-        process == story.Victim || story.Processes.Where(p => p.Name == process).SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<DeviceControl>().Any();
+        process == story.Victim || story.Processes.Where(p => p.Name == process).SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<IRequestAct>().Any();
 }

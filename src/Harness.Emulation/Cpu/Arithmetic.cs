@@ -42,7 +42,7 @@ internal readonly unsafe struct Adc : IBinary
     public static ulong Apply<W>(CpuCore* c, ulong a, ulong b)
         where W : struct, IWidth
     {
-        var r = a + b + (c->Cf ? 1UL : 0);
+        var r = a + b + (c->FlagCarry >> 63);
         c->SetFlags<W>(r, (a & b) | ((a | b) & ~r));
         return r;
     }
@@ -70,7 +70,7 @@ internal readonly unsafe struct Sbb : IBinary
     public static ulong Apply<W>(CpuCore* c, ulong a, ulong b)
         where W : struct, IWidth
     {
-        var r = a - b - (c->Cf ? 1UL : 0);
+        var r = a - b - (c->FlagCarry >> 63);
         c->SetFlags<W>(r, (~a & b) | ((~a | b) & r));
         return r;
     }
@@ -140,9 +140,9 @@ internal readonly unsafe struct Inc : IUnary
     public static ulong Apply<W>(CpuCore* c, ulong a)
         where W : struct, IWidth
     {
-        var carry = c->Cf;
+        var carry = c->FlagCarry >> 63;
         var r = Add.Apply<W>(c, a, 1);
-        c->SetCarryAndOverflow(carry, c->Of);
+        c->SetCarry(carry);
         return r;
     }
 }
@@ -154,9 +154,9 @@ internal readonly unsafe struct Dec : IUnary
     public static ulong Apply<W>(CpuCore* c, ulong a)
         where W : struct, IWidth
     {
-        var carry = c->Cf;
+        var carry = c->FlagCarry >> 63;
         var r = Sub.Apply<W>(c, a, 1);
-        c->SetCarryAndOverflow(carry, c->Of);
+        c->SetCarry(carry);
         return r;
     }
 }

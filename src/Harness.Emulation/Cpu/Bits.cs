@@ -123,7 +123,7 @@ internal static unsafe class Bits
         var register = (byte*)c + op->Destination;
         var value = W.Load(register);
         if (T.Writes) W.Put(register, T.Apply(value, mask));
-        c->SetCarryAndOverflow((value & mask) != 0, c->Of);
+        c->SetCarry((value & mask) != 0 ? 1UL : 0);
         return op + 1;
     }
 
@@ -141,7 +141,7 @@ internal static unsafe class Bits
             W.Store(memory, T.Apply(value, mask));
             CpuCore.Commit<W>(c, memory);
         }
-        c->SetCarryAndOverflow((value & mask) != 0, c->Of);
+        c->SetCarry((value & mask) != 0 ? 1UL : 0);
         return op + 1;
     }
 
@@ -227,8 +227,7 @@ internal readonly unsafe struct Tzcnt : IScan
     {
         var count = source == 0 ? (ulong)Width<W>.Bits : (ulong)BitOperations.TrailingZeroCount(source);
         W.Put(destination, count);
-        c->SetFlags<W>(count, 0);
-        c->SetCarryAndOverflow(source == 0, false);
+        c->SetFlags<W>(count, source == 0 ? 1UL : 0, 0);
     }
 }
 
@@ -239,8 +238,7 @@ internal readonly unsafe struct Lzcnt : IScan
     {
         var count = (ulong)(BitOperations.LeadingZeroCount(source) - Width<W>.Shift);
         W.Put(destination, count);
-        c->SetFlags<W>(count, 0);
-        c->SetCarryAndOverflow(source == 0, false);
+        c->SetFlags<W>(count, source == 0 ? 1UL : 0, 0);
     }
 }
 

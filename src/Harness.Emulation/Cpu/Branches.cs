@@ -35,9 +35,9 @@ internal static unsafe class Branches
 
     public static delegate*<CpuCore*, Op*, Op*> CountDown(in Instruction i) => i.Code switch
     {
-        Code.Loop_rel8_64_RCX => &LoopIf<Always>,
-        Code.Loope_rel8_64_RCX => &LoopIf<E>,
-        Code.Loopne_rel8_64_RCX => &LoopIf<Ne>,
+        Code.Loop_rel8_64_RCX => &LoopIf<If.Always>,
+        Code.Loope_rel8_64_RCX => &LoopIf<If.E>,
+        Code.Loopne_rel8_64_RCX => &LoopIf<If.Ne>,
         Code.Jrcxz_rel8_64 => &JumpIfRcxIsZero,
         Code.Jecxz_rel8_64 => &JumpIfEcxIsZero,
         _ => null,

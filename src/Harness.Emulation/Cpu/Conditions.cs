@@ -9,89 +9,93 @@ internal unsafe interface ICondition
     static abstract bool Holds(CpuCore* c);
 }
 
-internal readonly unsafe struct Always : ICondition
+/// <summary>The sixteen conditions, by the letters instructions spell them with.</summary>
+internal static class If
 {
-    public static bool Holds(CpuCore* c) => true;
-}
+    public readonly unsafe struct Always : ICondition
+    {
+        public static bool Holds(CpuCore* c) => true;
+    }
 
-internal readonly unsafe struct O : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Of;
-}
+    public readonly unsafe struct O : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Of;
+    }
 
-internal readonly unsafe struct No : ICondition
-{
-    public static bool Holds(CpuCore* c) => !c->Of;
-}
+    public readonly unsafe struct No : ICondition
+    {
+        public static bool Holds(CpuCore* c) => !c->Of;
+    }
 
-internal readonly unsafe struct B : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Cf;
-}
+    public readonly unsafe struct B : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Cf;
+    }
 
-internal readonly unsafe struct Ae : ICondition
-{
-    public static bool Holds(CpuCore* c) => !c->Cf;
-}
+    public readonly unsafe struct Ae : ICondition
+    {
+        public static bool Holds(CpuCore* c) => !c->Cf;
+    }
 
-internal readonly unsafe struct E : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Zf;
-}
+    public readonly unsafe struct E : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Zf;
+    }
 
-internal readonly unsafe struct Ne : ICondition
-{
-    public static bool Holds(CpuCore* c) => !c->Zf;
-}
+    public readonly unsafe struct Ne : ICondition
+    {
+        public static bool Holds(CpuCore* c) => !c->Zf;
+    }
 
-internal readonly unsafe struct Be : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Cf || c->Zf;
-}
+    public readonly unsafe struct Be : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Cf || c->Zf;
+    }
 
-internal readonly unsafe struct A : ICondition
-{
-    public static bool Holds(CpuCore* c) => !c->Cf && !c->Zf;
-}
+    public readonly unsafe struct A : ICondition
+    {
+        public static bool Holds(CpuCore* c) => !c->Cf && !c->Zf;
+    }
 
-internal readonly unsafe struct S : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Sf;
-}
+    public readonly unsafe struct S : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Sf;
+    }
 
-internal readonly unsafe struct Ns : ICondition
-{
-    public static bool Holds(CpuCore* c) => !c->Sf;
-}
+    public readonly unsafe struct Ns : ICondition
+    {
+        public static bool Holds(CpuCore* c) => !c->Sf;
+    }
 
-internal readonly unsafe struct P : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Pf;
-}
+    public readonly unsafe struct P : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Pf;
+    }
 
-internal readonly unsafe struct Np : ICondition
-{
-    public static bool Holds(CpuCore* c) => !c->Pf;
-}
+    public readonly unsafe struct Np : ICondition
+    {
+        public static bool Holds(CpuCore* c) => !c->Pf;
+    }
 
-internal readonly unsafe struct L : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Sf != c->Of;
-}
+    public readonly unsafe struct L : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Sf != c->Of;
+    }
 
-internal readonly unsafe struct Ge : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Sf == c->Of;
-}
+    public readonly unsafe struct Ge : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Sf == c->Of;
+    }
 
-internal readonly unsafe struct Le : ICondition
-{
-    public static bool Holds(CpuCore* c) => c->Zf || c->Sf != c->Of;
-}
+    public readonly unsafe struct Le : ICondition
+    {
+        public static bool Holds(CpuCore* c) => c->Zf || c->Sf != c->Of;
+    }
 
-internal readonly unsafe struct G : ICondition
-{
-    public static bool Holds(CpuCore* c) => !c->Zf && c->Sf == c->Of;
+    public readonly unsafe struct G : ICondition
+    {
+        public static bool Holds(CpuCore* c) => !c->Zf && c->Sf == c->Of;
+    }
 }
 
 /// <summary>setcc and cmovcc; jcc is in <see cref="Branches"/>.</summary>
@@ -99,22 +103,22 @@ internal static unsafe class Conditions
 {
     public static delegate*<CpuCore*, Op*, Op*> HandlerOf(in Instruction i) => i.ConditionCode switch
     {
-        ConditionCode.o => Pick<O>(i),
-        ConditionCode.no => Pick<No>(i),
-        ConditionCode.b => Pick<B>(i),
-        ConditionCode.ae => Pick<Ae>(i),
-        ConditionCode.e => Pick<E>(i),
-        ConditionCode.ne => Pick<Ne>(i),
-        ConditionCode.be => Pick<Be>(i),
-        ConditionCode.a => Pick<A>(i),
-        ConditionCode.s => Pick<S>(i),
-        ConditionCode.ns => Pick<Ns>(i),
-        ConditionCode.p => Pick<P>(i),
-        ConditionCode.np => Pick<Np>(i),
-        ConditionCode.l => Pick<L>(i),
-        ConditionCode.ge => Pick<Ge>(i),
-        ConditionCode.le => Pick<Le>(i),
-        ConditionCode.g => Pick<G>(i),
+        ConditionCode.o => Pick<If.O>(i),
+        ConditionCode.no => Pick<If.No>(i),
+        ConditionCode.b => Pick<If.B>(i),
+        ConditionCode.ae => Pick<If.Ae>(i),
+        ConditionCode.e => Pick<If.E>(i),
+        ConditionCode.ne => Pick<If.Ne>(i),
+        ConditionCode.be => Pick<If.Be>(i),
+        ConditionCode.a => Pick<If.A>(i),
+        ConditionCode.s => Pick<If.S>(i),
+        ConditionCode.ns => Pick<If.Ns>(i),
+        ConditionCode.p => Pick<If.P>(i),
+        ConditionCode.np => Pick<If.Np>(i),
+        ConditionCode.l => Pick<If.L>(i),
+        ConditionCode.ge => Pick<If.Ge>(i),
+        ConditionCode.le => Pick<If.Le>(i),
+        ConditionCode.g => Pick<If.G>(i),
         _ => null,
     };
 

@@ -7,8 +7,16 @@ namespace Harness.Emulation.Cpu;
 /// One x64 processor in kernel mode: interprets the instructions in a <see cref="GuestMemory"/>. Several processors may share a memory;
 /// one host thread runs them. Everything is deterministic: the same state and memory give the same run.
 /// <para>
-/// Where the architecture leaves a flag undefined it has a fixed value here; each family of instructions says which. MXCSR's sticky
-/// exception bits are not kept. AVX, x87, MMX, and far control transfer are not modelled.
+/// What the architecture leaves undefined has a fixed value here (a test holds each): AF after logic, shifts and multiplications is clear; OF
+/// after a shift or rotate by more than 1 follows the rule for 1; CF after an 8- or 16-bit shl by more than its width is clear; SF, ZF and PF after
+/// a multiplication tell of the low half; a division leaves all flags, bt and its family all but CF; bsf and bsr of zero leave the destination,
+/// and their flags tell of the source; the flags of tzcnt and lzcnt tell of the result; a 16-bit shld or shrd by more than 16 goes on with
+/// the destination's own bits. Where makers differ, Intel is followed: an operand-size prefix before a near branch means nothing.
+/// </para>
+/// <para>
+/// Not modelled, hence <see cref="CpuExitKind.Unknown"/>: AVX, x87, MMX, AES, SHA; far transfers, syscall, iret; xgetbv and xsave; writes
+/// to CR0, CR3, CR4 and debug registers; segment registers; RFLAGS.TF; floating-point arithmetic with another MXCSR than Windows' default.
+/// MXCSR's sticky exception bits are not kept. Bytes are fetched once, so data shadow doesn't guard instructions.
 /// </para>
 /// </summary>
 public sealed unsafe class Cpu

@@ -83,7 +83,7 @@ internal unsafe struct CpuCore
             FlagResult = (value & 0x40) != 0 ? 0UL : 0x100;
             FlagForm = ((value & 0x80) != 0 ? InvertSign : 0) | ((value & 4) == 0 ? InvertParity : 0UL);
             FlagCarry = (value & 0x10) >> 1;
-            SetCarryAndOverflow((value & 1) != 0, (value & 0x800) != 0);
+            SetCarryAndOverflow(value & 1, (value >> 11) & 1);
         }
     }
 
@@ -97,13 +97,28 @@ internal unsafe struct CpuCore
         FlagForm = (ulong)Width<W>.Shift;
     }
 
-    /// <summary>CF and OF; the others stay.</summary>
+    /// <summary>Flags of a result, with CF and OF (0 or 1) given and AF clear.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void SetCarryAndOverflow(bool carry, bool overflow)
+    public void SetFlags<W>(ulong result, ulong carry, ulong overflow)
+        where W : struct, IWidth
     {
-        var c = carry ? 1UL : 0;
-        var o = overflow ? 1UL : 0;
-        FlagCarry = (FlagCarry & ~(3UL << 62)) | (c << 63) | ((c ^ o) << 62);
+        FlagResult = result << Width<W>.Shift;
+        FlagCarry = (carry << 63) | ((carry ^ overflow) << 62);
+        FlagForm = (ulong)Width<W>.Shift;
+    }
+
+    /// <summary>CF and OF (0 or 1); the others stay.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void SetCarryAndOverflow(ulong carry, ulong overflow) =>
+        FlagCarry = (FlagCarry & ~(3UL << 62)) | (carry << 63) | ((carry ^ overflow) << 62);
+
+    /// <summary>CF (0 or 1); the others stay.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void SetCarry(ulong carry)
+    {
+        // Bit 62 is the carry into the sign bit: OF is where it differs from the carry out of it.
+        var change = (FlagCarry >> 63) ^ carry;
+        FlagCarry ^= (change << 63) | (change << 62);
     }
 
     /// <summary>The address of the memory operand.</summary>

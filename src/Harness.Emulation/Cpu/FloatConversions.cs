@@ -12,14 +12,14 @@ internal unsafe interface IPrecision
     static abstract void StoreFromInt(byte* at, long value);
 }
 
-internal readonly unsafe struct Single : IPrecision
+internal readonly unsafe struct SinglePrecision : IPrecision
 {
     public static double Load(byte* at) => *(float*)at;
 
     public static void StoreFromInt(byte* at, long value) => *(float*)at = value;
 }
 
-internal readonly unsafe struct Double : IPrecision
+internal readonly unsafe struct DoublePrecision : IPrecision
 {
     public static double Load(byte* at) => *(double*)at;
 
@@ -45,7 +45,7 @@ internal static unsafe class FloatConversions
         where P : struct, IPrecision
     {
         op->Third = (ushort)(truncate ? 1 : 0);
-        var single = typeof(P) == typeof(Single);
+        var single = typeof(P) == typeof(SinglePrecision);
         return (Operands.FormOf(i), Operands.SizeOf(i, 0)) switch
         {
             (Form.RegReg, 4) => &ToRegFromReg<P, W32>,
@@ -59,7 +59,7 @@ internal static unsafe class FloatConversions
     /// <summary>ucomiss, comiss and the like: unordered sets ZF, PF and CF.</summary>
     public static delegate*<CpuCore*, Op*, Op*> Compare<P>(in Instruction i)
         where P : struct, IPrecision =>
-        Operands.FormOf(i) == Form.RegReg ? &CompareReg<P> : typeof(P) == typeof(Single) ? &CompareMem<P, W32> : &CompareMem<P, W64>;
+        Operands.FormOf(i) == Form.RegReg ? &CompareReg<P> : typeof(P) == typeof(SinglePrecision) ? &CompareMem<P, W32> : &CompareMem<P, W64>;
 
     private static Op* FromReg<P, W>(CpuCore* c, Op* op)
         where P : struct, IPrecision

@@ -24,11 +24,7 @@ internal static unsafe class Multiplication
 
     /// <summary>Sets the flags of a multiplication.</summary>
     public static void SetFlags<W>(CpuCore* c, ulong low, bool overflow)
-        where W : struct, IWidth
-    {
-        c->SetFlags<W>(low, 0);
-        c->SetCarryAndOverflow(overflow, overflow);
-    }
+        where W : struct, IWidth => c->SetFlags<W>(low, overflow ? 1UL : 0, overflow ? 1UL : 0);
 
     private static delegate*<CpuCore*, Op*, Op*> Wide<T>(in Instruction i)
         where T : struct, IWide => Operands.SizeOf(i, 0) switch

@@ -13,13 +13,14 @@ internal unsafe interface IShift
 /// <summary>OF, defined for a count of 1 only, is computed by the same rule for every count. AF is clear. CF is 0 when more bits go out than there are.</summary>
 internal readonly unsafe struct Shl : IShift
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<W>(CpuCore* c, ulong a, int count)
         where W : struct, IWidth
     {
         var result = a << count;
-        var carry = count <= Width<W>.Bits && ((a >> (Width<W>.Bits - count)) & 1) != 0;
-        c->SetFlags<W>(result, 0);
-        c->SetCarryAndOverflow(carry, (Width<W>.SignBit(result) != 0) ^ carry);
+        // 8- and 16-bit operands can be shifted by up to 31.
+        var carry = W.Bytes >= 4 || count <= Width<W>.Bits ? (a >> (Width<W>.Bits - count)) & 1 : 0;
+        c->SetFlags<W>(result, carry, Width<W>.SignBit(result) ^ carry);
         return result;
     }
 }
@@ -27,12 +28,12 @@ internal readonly unsafe struct Shl : IShift
 /// <summary>As <see cref="Shl"/>; OF is the sign bit before.</summary>
 internal readonly unsafe struct Shr : IShift
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<W>(CpuCore* c, ulong a, int count)
         where W : struct, IWidth
     {
         var result = a >> count;
-        c->SetFlags<W>(result, 0);
-        c->SetCarryAndOverflow(((a >> (count - 1)) & 1) != 0, Width<W>.SignBit(a) != 0);
+        c->SetFlags<W>(result, (a >> (count - 1)) & 1, Width<W>.SignBit(a));
         return result;
     }
 }
@@ -40,13 +41,13 @@ internal readonly unsafe struct Shr : IShift
 /// <summary>OF is clear.</summary>
 internal readonly unsafe struct Sar : IShift
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<W>(CpuCore* c, ulong a, int count)
         where W : struct, IWidth
     {
         var signed = Width<W>.Signed(a);
         var result = (ulong)(signed >> count);
-        c->SetFlags<W>(result, 0);
-        c->SetCarryAndOverflow(((signed >> (count - 1)) & 1) != 0, false);
+        c->SetFlags<W>(result, (ulong)(signed >> (count - 1)) & 1, 0);
         return result;
     }
 }
@@ -59,8 +60,7 @@ internal readonly unsafe struct Rol : IShift
     {
         var by = count & (Width<W>.Bits - 1);
         var result = by == 0 ? a : (a << by) | (a >> (Width<W>.Bits - by));
-        var carry = (result & 1) != 0;
-        c->SetCarryAndOverflow(carry, (Width<W>.SignBit(result) != 0) ^ carry);
+        c->SetCarryAndOverflow(result & 1, Width<W>.SignBit(result) ^ (result & 1));
         return result;
     }
 }
@@ -73,8 +73,8 @@ internal readonly unsafe struct Ror : IShift
     {
         var by = count & (Width<W>.Bits - 1);
         var result = by == 0 ? a : (a >> by) | (a << (Width<W>.Bits - by));
-        var carry = Width<W>.SignBit(result) != 0;
-        c->SetCarryAndOverflow(carry, (((result >> (Width<W>.Bits - 2)) & 1) != 0) ^ carry);
+        var carry = Width<W>.SignBit(result);
+        c->SetCarryAndOverflow(carry, ((result >> (Width<W>.Bits - 2)) & 1) ^ carry);
         return result;
     }
 }
@@ -85,14 +85,14 @@ internal readonly unsafe struct Rcl : IShift
     public static ulong Apply<W>(CpuCore* c, ulong a, int count)
         where W : struct, IWidth
     {
-        var carry = c->Cf;
+        var carry = c->FlagCarry >> 63;
         for (count %= Width<W>.Bits + 1; count > 0; count--)
         {
-            var next = Width<W>.SignBit(a) != 0;
-            a = ((a << 1) | (carry ? 1UL : 0)) & Width<W>.Mask;
+            var next = Width<W>.SignBit(a);
+            a = ((a << 1) | carry) & Width<W>.Mask;
             carry = next;
         }
-        c->SetCarryAndOverflow(carry, (Width<W>.SignBit(a) != 0) ^ carry);
+        c->SetCarryAndOverflow(carry, Width<W>.SignBit(a) ^ carry);
         return a;
     }
 }
@@ -103,14 +103,14 @@ internal readonly unsafe struct Rcr : IShift
     public static ulong Apply<W>(CpuCore* c, ulong a, int count)
         where W : struct, IWidth
     {
-        var carry = c->Cf;
+        var carry = c->FlagCarry >> 63;
         for (count %= Width<W>.Bits + 1; count > 0; count--)
         {
-            var next = (a & 1) != 0;
-            a = (a >> 1) | (carry ? 1UL << (Width<W>.Bits - 1) : 0);
+            var next = a & 1;
+            a = (a >> 1) | (carry << (Width<W>.Bits - 1));
             carry = next;
         }
-        c->SetCarryAndOverflow(carry, (((a >> (Width<W>.Bits - 2)) & 1) != 0) ^ (Width<W>.SignBit(a) != 0));
+        c->SetCarryAndOverflow(carry, ((a >> (Width<W>.Bits - 2)) & 1) ^ Width<W>.SignBit(a));
         return a;
     }
 }
@@ -252,37 +252,20 @@ internal static unsafe class Shifts
         where T : struct, IDirection
         where W : struct, IWidth
     {
-        var bits = Width<W>.Bits;
-        UInt128 wide;
-        ulong result;
-        bool carry;
-        if (T.Left)
+        ulong result, carry;
+        if (W.Bytes == 8)
         {
-            wide = ((UInt128)a << (2 * bits)) | ((UInt128)b << bits) | a;
-            if (bits == 64)
-            {
-                result = (a << count) | (b >> (64 - count));
-                carry = ((a >> (64 - count)) & 1) != 0;
-            }
-            else
-            {
-                result = (ulong)(wide >> ((2 * bits) - count)) & Width<W>.Mask;
-                carry = ((ulong)(wide >> ((3 * bits) - count)) & 1) != 0;
-            }
-        }
-        else if (bits == 64)
-        {
-            result = (a >> count) | (b << (64 - count));
-            carry = ((a >> (count - 1)) & 1) != 0;
+            result = T.Left ? (a << count) | (b >> (64 - count)) : (a >> count) | (b << (64 - count));
+            carry = (T.Left ? a >> (64 - count) : a >> (count - 1)) & 1;
         }
         else
         {
-            wide = ((UInt128)a << (2 * bits)) | ((UInt128)b << bits) | a;
-            result = (ulong)(wide >> count) & Width<W>.Mask;
-            carry = ((ulong)(wide >> (count - 1)) & 1) != 0;
+            var bits = Width<W>.Bits;
+            var wide = ((UInt128)a << (2 * bits)) | ((UInt128)b << bits) | a;
+            result = (ulong)(wide >> (T.Left ? (2 * bits) - count : count)) & Width<W>.Mask;
+            carry = (ulong)(wide >> (T.Left ? (3 * bits) - count : count - 1)) & 1;
         }
-        c->SetFlags<W>(result, 0);
-        c->SetCarryAndOverflow(carry, Width<W>.SignBit(result ^ a) != 0);
+        c->SetFlags<W>(result, carry, Width<W>.SignBit(result ^ a));
         return result;
     }
 }

@@ -71,19 +71,19 @@ internal static unsafe class SystemInstructions
 
     public static Op* Clc(CpuCore* c, Op* op)
     {
-        c->SetCarryAndOverflow(false, c->Of);
+        c->SetCarry(0);
         return op + 1;
     }
 
     public static Op* Stc(CpuCore* c, Op* op)
     {
-        c->SetCarryAndOverflow(true, c->Of);
+        c->SetCarry(1);
         return op + 1;
     }
 
     public static Op* Cmc(CpuCore* c, Op* op)
     {
-        c->SetCarryAndOverflow(!c->Cf, c->Of);
+        c->SetCarry(c->Cf ? 0UL : 1);
         return op + 1;
     }
 

@@ -17,10 +17,10 @@ internal sealed class Clients(Machine machine)
 {
     private const ulong ProcessStride = 0x1000_0000, ThreadStride = 0x1_0000, ActStride = 0x20, ReturnPlace = 0x10;
     /// <summary>The harness's own thread goes before all others, so that a client which spins in its driver can't keep it from its story.</summary>
-    private const byte ControllerPriority = 15, ClientPriority = 8;
+    private const byte ControllerPriority = 15, ClientPriority = 8, LastPriority = 1;
 
-    // A request's block in user memory: IO_STATUS_BLOCK +0, event handle +0x10, progress +0x18.
-    private const ulong EventHandle = 0x10, Progress = 0x18;
+    // A request's block in user memory: IO_STATUS_BLOCK +0, event handle +0x10, progress +0x18, file offset +0x20.
+    private const ulong EventHandle = 0x10, Progress = 0x18, ByteOffset = 0x20;
     private const ulong Sent = 1, CameBack = 2;
 
     // A condition's place in user memory: its limit as a relative time +0, the handle of its event +8.
@@ -48,7 +48,7 @@ internal sealed class Clients(Machine machine)
     public string? RequestOf(Structures.Thread thread) =>
         thread.TrapFrame != 0 && TryLocate(new TrapFrame(machine.Memory, thread.TrapFrame).Rip, out var at) && at.Act is { } act ? RequestOf(act) : null;
 
-    private static string? RequestOf(Act act) => act is DeviceControl control ? control.Request : null;
+    private static string? RequestOf(Act act) => act is IRequestAct request ? request.Request : null;
 
     // Starting.
 
@@ -112,7 +112,15 @@ internal sealed class Clients(Machine machine)
                 var block = client.Allocate(m, 0x40);
                 var input = client.Allocate(m, (ulong)control.Input.Length);
                 m.Write(input, control.Input);
-                client.Requests[control.Request] = new Request(control.Request, block, control.Input.Length == 0 ? 0 : input, control.OutputLength == 0 ? 0 : client.Allocate(m, (ulong)control.OutputLength), control);
+                client.Requests[control.Request] = new Request(control.Request, control.Handle, block, control.Input.Length == 0 ? 0 : input, control.OutputLength == 0 ? 0 : client.Allocate(m, (ulong)control.OutputLength));
+                break;
+            case ReadFile read:
+                client.Requests[read.Request] = new Request(read.Request, read.Handle, AllocateBlock(client, read.Offset), 0, read.Length == 0 ? 0 : client.Allocate(m, (ulong)read.Length));
+                break;
+            case WriteFile write:
+                var bytes = client.Allocate(m, (ulong)write.Input.Length);
+                m.Write(bytes, write.Input);
+                client.Requests[write.Request] = new Request(write.Request, write.Handle, AllocateBlock(client, write.Offset), write.Input.Length == 0 ? 0 : bytes, 0);
                 break;
             case UntilWaiting or UntilGone:
                 client.Conditions.Add(act);
@@ -126,6 +134,13 @@ internal sealed class Clients(Machine machine)
         }
     }
 
+    private ulong AllocateBlock(Client client, long offset)
+    {
+        var block = client.Allocate(machine.Memory, 0x40);
+        machine.Memory.WriteU64(block + ByteOffset, (ulong)offset);
+        return block;
+    }
+
     private static string WithoutNamespace(string device) => device.StartsWith(@"\\.\", StringComparison.Ordinal) ? @"\??\" + device[4..] : device;
 
     /// <summary>Handles that a real client would have from CreateEvent, CreateProcess and CreateThread.</summary>
@@ -135,7 +150,7 @@ internal sealed class Clients(Machine machine)
         m.Space = client.Process.DirectoryTableBase;
         foreach (var request in client.Requests.Values)
         {
-            if (client.Overlapped.GetValueOrDefault(request.Control.Handle)) m.WriteU64(request.Block + EventHandle, OpenEvent(client, out _));
+            if (client.Overlapped.GetValueOrDefault(request.Handle)) m.WriteU64(request.Block + EventHandle, OpenEvent(client, out _));
         }
         foreach (var condition in client.Conditions)
         {
@@ -215,10 +230,17 @@ internal sealed class Clients(Machine machine)
                 var request = client.Requests[control.Request];
                 var overlapped = client.Overlapped.GetValueOrDefault(control.Handle);
                 Enter(p, at, $"DeviceIoControl({control.Handle}, 0x{control.Code:x})");
-                m.WriteU64(request.Block + Progress, Sent);
-                m.WriteU64(request.Block, NtStatus.Pending.Value);
+                Begin(request);
                 Serve(p, "NtDeviceIoControlFile", Handle(client, control.Handle), m.ReadU64(request.Block + EventHandle), 0, overlapped ? request.Block : 0, request.Block, control.Code,
                     request.Input, (ulong)control.Input.Length, request.Output, (ulong)control.OutputLength);
+                break;
+            case ReadFile read:
+                Enter(p, at, $"ReadFile({read.Handle}, {read.Length})");
+                Transfer(p, "NtReadFile", client, client.Requests[read.Request], client.Requests[read.Request].Output, read.Length);
+                break;
+            case WriteFile write:
+                Enter(p, at, $"WriteFile({write.Handle}, {write.Input.Length})");
+                Transfer(p, "NtWriteFile", client, client.Requests[write.Request], client.Requests[write.Request].Input, write.Input.Length);
                 break;
             case CancelIo cancel:
                 Enter(p, at, $"CancelIo({cancel.Handle})");
@@ -259,13 +281,34 @@ internal sealed class Clients(Machine machine)
                 SignalIfOver(client, act);
                 Serve(p, "NtWaitForSingleObject", m.ReadU64(condition + ConditionHandle), 0, condition);
                 break;
-            case Observe observe:
-                Look(observe.Checkpoint);
-                p.Registers.Rip += ActStride;
+            case Observe:
+                // What is ready at this very instant runs first: a thread that polls is seen waiting, not on its way to the next wait.
+                SetPriority(p, LastPriority);
+                Serve(p, "NtYieldExecution");
                 break;
             default:
                 throw new UnmodelledException("act " + act.GetType().Name, "the emulated target doesn't play it");
         }
+    }
+
+    private void Begin(Request request)
+    {
+        machine.Memory.WriteU64(request.Block + Progress, Sent);
+        machine.Memory.WriteU64(request.Block, NtStatus.Pending.Value);
+    }
+
+    // NtReadFile and NtWriteFile(FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, Buffer, Length, ByteOffset, Key)
+    private void Transfer(Processor p, string service, Client client, Request request, ulong buffer, int length)
+    {
+        Begin(request);
+        var overlapped = client.Overlapped.GetValueOrDefault(request.Handle);
+        Serve(p, service, Handle(client, request.Handle), machine.Memory.ReadU64(request.Block + EventHandle), 0, overlapped ? request.Block : 0, request.Block, buffer, (ulong)length, request.Block + ByteOffset, 0);
+    }
+
+    private static void SetPriority(Processor p, byte priority)
+    {
+        var thread = p.CurrentThread;
+        thread.Priority = priority;
     }
 
     private static void Serve(Processor p, string service, params ReadOnlySpan<ulong> arguments) =>
@@ -280,7 +323,7 @@ internal sealed class Clients(Machine machine)
     {
         var m = machine.Memory;
         var status = new NtStatus((uint)p.Registers.Rax);
-        var request = act is DeviceControl control ? at.Client.Requests[control.Request] : act is AwaitRequest await ? at.Client.Requests[await.Request] : null;
+        var request = act is IRequestAct asked ? at.Client.Requests[asked.Request] : act is AwaitRequest await ? at.Client.Requests[await.Request] : null;
         var information = 0ul;
         if (request is not null)
         {
@@ -288,7 +331,15 @@ internal sealed class Clients(Machine machine)
             information = m.ReadU64(request.Block + 8);
             if (act is AwaitRequest) status = new NtStatus(m.ReadU32(request.Block));
         }
-        if (act is UntilWaiting or UntilGone) ConditionPassed(act);
+        if (act is UntilWaiting or UntilGone)
+        {
+            ConditionPassed(act);
+        }
+        else if (act is Observe observe)
+        {
+            SetPriority(p, ControllerPriority);
+            Look(observe.Checkpoint);
+        }
         else if (act is not Sleep) machine.Log(new CallReturned(at.Client.Name, at.Client.Pid, (int)p.CurrentThread.UniqueThread, CallName(act), request?.Name, status, information));
         // A client that cannot open its device has nothing left to do; the harness goes on without.
         if (act is OpenDevice && status.IsError && at.Client.Name != Story.Controller) p.Registers.Rip = CodeOf(at.Client, at.Thread) + ((ulong)at.Client.Told[at.Thread].Acts.Count * ActStride);
@@ -339,7 +390,7 @@ internal sealed class Clients(Machine machine)
         if (done) return false;
         var progress = BitConverter.ToUInt64(bytes[(int)Progress..]);
         var status = BitConverter.ToUInt32(bytes);
-        if (client.Overlapped.GetValueOrDefault(request.Control.Handle))
+        if (client.Overlapped.GetValueOrDefault(request.Handle))
         {
             done = progress == CameBack && status != NtStatus.Pending.Value;
             return progress == CameBack && !done;
@@ -362,7 +413,7 @@ internal sealed class Clients(Machine machine)
         var records = new List<ProcessRecord>();
         foreach (var client in watched)
             if (view.ProcessAt(new KernelAddress(client.Process.Address)) is { } record) records.Add(record);
-        machine.Log(new KernelMemorySeen(checkpoint, records), Sources.KernelMemory);
+        machine.Log(new KernelMemorySeen(checkpoint, records) { Notes = view.Notes.Count == 0 ? null : view.Notes }, Sources.KernelMemory);
     }
 
     /// <summary>NtQuerySystemInformation and WaitForSingleObject, from the same structures that Windows answers them from.</summary>
@@ -382,7 +433,7 @@ internal sealed class Clients(Machine machine)
 
     private readonly record struct Place(Client Client, int Thread, Act? Act, bool Returned);
 
-    private sealed record Request(string Name, ulong Block, ulong Input, ulong Output, DeviceControl Control);
+    private sealed record Request(string Name, string Handle, ulong Block, ulong Input, ulong Output);
 
     /// <summary>What never changes once a story has started: where a process keeps what.</summary>
     private sealed class Client(string name, int index, Structures.Process process, IReadOnlyList<ClientThread> told)

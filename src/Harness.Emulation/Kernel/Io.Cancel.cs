@@ -208,9 +208,11 @@ internal static partial class Io
         // IRPs may go while one is cancelled: each pass takes the first that is not cancelled yet.
         foreach (var irp in IrpsOfProcess(p.CurrentProcess))
         {
-            if (irp.OriginalFileObject.Address != p[1] || irp.Cancel || p.Arg(1) != 0 && irp.UserIosb != p.Arg(1)) continue;
+            if (irp.OriginalFileObject.Address != p[1] || p.Arg(1) != 0 && irp.UserIosb != p.Arg(1)) continue;
             if (irp.CurrentLocation > irp.StackCount) continue;
+            // One that was cancelled before and has not come back is found all the same; without a cancel routine there is nothing to do to it.
             p[3] = NtStatus.Success.Value;
+            if (irp.Cancel && irp.CancelRoutine == 0) continue;
             return p.Call("IoCancelIrp", 1, irp.Address);
         }
         p.Irql = Ke.PassiveLevel;

@@ -93,7 +93,14 @@ internal static partial class Io
             return p.Return();
         }
         Mm.FreeMdls(p, irp);
-        if (irp.Thread.IsNull) return p.Call("IopDropIrp", 4, irp.Address);
+        // The issuer finishes it on its own thread, without an APC: it has not left IoCallDriver yet.
+        if ((irp.Flags & Irp.FlagDeferIoCompletion) != 0 && !irp.PendingReturned) return p.Return();
+        if (irp.Thread.IsNull)
+        {
+            // Only an IRP that was cancelled can have lost its thread. The completion of any other queues its APC to the thread it names, and
+            // an IRP that a driver allocated for itself names none: IRQL_NOT_LESS_OR_EQUAL on KTHREAD.ThreadLock (+0x40) of address 0.
+            return irp.Cancel ? p.Call("IopDropIrp", 4, irp.Address) : throw new BugCheckException(0xA, 0x40, Ke.DispatchLevel, 1, p.Registers.Rip);
+        }
         var apc = irp.TailApc;
         var thread = irp.Thread;
         var file = irp.OriginalFileObject;
@@ -153,12 +160,8 @@ internal static partial class Io
                 Finish(machine, file, status);
             }
         }
-        else if (ownEvent && irp.UserEvent != 0 && file.IsNull)
-        {
-            TryWriteIosb(p, irp);
-            Ke.SetEvent(machine, new DispatcherHeader(p.Memory, irp.UserEvent));
-        }
-        // A driver that said STATUS_PENDING, never marked the IRP pending and completes it with an error reaches none of these: its caller waits on.
+        // An error that never was pending is told by the return value alone. A driver that said STATUS_PENDING, never marked the IRP pending
+        // and completes it with an error reaches none of these either: its caller waits on.
         if (irp.UserEvent != 0 && !ownEvent) Ob.DereferenceNow(machine, irp.UserEvent);
         irp.ThreadListEntry.Remove();
         FreeIrp(machine, irp);

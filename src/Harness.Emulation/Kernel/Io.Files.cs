@@ -134,6 +134,7 @@ internal static partial class Io
             // No handle, so neither cleanup nor close: the file object just goes.
             var device = file.DeviceObject;
             device.ReferenceCount--;
+            FinishDelete(p.Machine, device);
             file.DeviceObject = default;
             return p.Call("ObfDereferenceObject", 3, file.Address);
         }

@@ -17,7 +17,8 @@ internal static partial class Io
         nt.Add("IopXxxControlFile", 4, p => OpenRequest(p, p.Arg(0), p.Arg(1)), AcquireFileLock, FileLockWaited, BuildControl, RequestDone);
         nt.Add("NtReadFile", 4, p => OpenRequest(p, p.Arg(0), p.Arg(1)), AcquireFileLock, FileLockWaited, p => BuildTransfer(p, IrpMajor.Read), RequestDone);
         nt.Add("NtWriteFile", 4, p => OpenRequest(p, p.Arg(0), p.Arg(1)), AcquireFileLock, FileLockWaited, p => BuildTransfer(p, IrpMajor.Write), RequestDone);
-        nt.Add("IopSynchronousServiceTail", QueueAndCall, DispatchCameBack, WaitEnded, SynchronousDone);
+        // Local 0: the file object, where the completion routine of the I/O manager looks for it.
+        nt.Add("IopSynchronousServiceTail", 1, QueueAndCall, DispatchCameBack, WaitEnded, SynchronousDone, DeferredDone, AfterDispatch);
         nt.Add("IofCallDriver", CallDriver, p => p.Return(p.Result));
         nt.Add("IoCallDriver", p => p.Call("IofCallDriver", 1, p.Arg(0), p.Arg(1)), p => p.Return(p.Result));
     }
@@ -111,6 +112,8 @@ internal static partial class Io
             if (!readable || !writable) return FailLocked(p, NtStatus.AccessViolation);
         }
         var device = TopOf(file.DeviceObject);
+        // FAST_IO_DISPATCH.FastIoDeviceControl +0x50 (wdm.h) would be tried before an IRP is made.
+        if (device.DriverObject.FastIoDispatch is not 0 and var fast && m.ReadU64(fast + 0x50) != 0) throw new UnmodelledException("fast I/O", "the driver has a FastIoDeviceControl routine");
         var eventHeader = file.Event;
         eventHeader.SignalState = 0;
         var irp = AllocateIrp(p.Machine, device.StackSize);
@@ -190,7 +193,7 @@ internal static partial class Io
         }
         p[2] = irp.Address;
         p[3] = device.Address;
-        return p.Call("IopSynchronousServiceTail", 4, device.Address, irp.Address, file.Address, 0, (ulong)mode, file.IsSynchronous ? 1ul : 0, write ? 1ul : 0);
+        return p.Call("IopSynchronousServiceTail", 4, device.Address, irp.Address, file.Address, 1, (ulong)mode, file.IsSynchronous ? 1ul : 0, write ? 1ul : 0);
     }
 
     /// <summary>What every client's IRP carries. The IRP takes over the references to file object and event.</summary>
@@ -219,6 +222,24 @@ internal static partial class Io
         var status = p.ResultStatus;
         var machine = p.Machine;
         machine.Log(new DispatchReturned(new(p.Arg(1)), machine.CurrentRequest(p), status));
+        p.SetArg(3, p.Arg(3) << 32 | status.Value);
+        var irp = IrpAt(p, p.Arg(1));
+        if (p.Arg(3) >> 32 == 0 || status == NtStatus.Pending || irp.Type != 6 || irp.PendingReturned) return p.Goto(5);
+        // A deferred completion: the same routine that would have come as an APC, called here at its IRQL.
+        p[0] = p.Arg(2);
+        p.Irql = Ke.ApcLevel;
+        return p.Call("IopCompleteRequest", 4, irp.TailApc.Address, 0, 0, p.LocalAddress(0), 0);
+    }
+
+    private static Next DeferredDone(Processor p)
+    {
+        p.Irql = Ke.PassiveLevel;
+        return p.Goto(5);
+    }
+
+    private static Next AfterDispatch(Processor p)
+    {
+        var status = new NtStatus(p.Arg32(3));
         var file = FileAt(p, p.Arg(2));
         if (p.Arg(5) == 0) return p.Return(status);
         if (status != NtStatus.Pending)

@@ -196,13 +196,17 @@ internal static partial class Ke
         var thread = p.CurrentThread;
         thread.KernelApcDisable += kernel;
         thread.SpecialApcDisable += special;
-        if (thread.KernelApcDisable == 0 && thread.SpecialApcDisable == 0 && !thread.ApcState.List(ProcessorMode.KernelMode).IsEmpty)
-        {
-            var state = thread.ApcState;
-            state.KernelApcPending = true;
-            p.Request(ApcLevel);
-        }
+        RequestApcsAgain(p, thread);
         return p.Return();
+    }
+
+    /// <summary>A region was left or a mutex released: what it kept away is tried again. In a critical region special APCs still come.</summary>
+    private static void RequestApcsAgain(Processor p, Structures.Thread thread)
+    {
+        if (thread.SpecialApcDisable != 0 || thread.ApcState.List(ProcessorMode.KernelMode).IsEmpty) return;
+        var state = thread.ApcState;
+        state.KernelApcPending = true;
+        p.Request(ApcLevel);
     }
 
     private static Next AlertThread(Processor p)

@@ -27,8 +27,8 @@ internal static partial class Ke
         nt.Add("KiExceptionDispatch", RecordQuads, DispatchFault, p => p.Return());
         nt.Add("KiDispatchException", ContextQuads, SearchHandler, HandlerSearched);
 
-        s_startSystemThread.Handler = nt.Add("PspSystemThreadStartup$filt$0", SystemThreadHandler);
-        NtRoutines.SystemServiceExit.Handler = nt.Add("KiSystemServiceHandler", SystemServiceHandler);
+        nt.Defined("KiStartSystemThread").Handler = nt.Add("PspSystemThreadStartup$filt$0", SystemThreadHandler);
+        nt.Defined("KiSystemServiceCopyEnd").Handler = nt.Add("KiSystemServiceHandler", SystemServiceHandler);
     }
 
     /// <summary>The stack an address is on: the current thread's, or else the processor's DPC stack.</summary>
@@ -42,6 +42,15 @@ internal static partial class Ke
         p.Call("KiExceptionDispatch", 1, status.Value, p.TrapFrame.Address, parameters, first, second);
 
     private static Next FaultHandled(Processor p) => p.ReturnFromTrap();
+
+    /// <summary>STATUS_INTEGER_OVERFLOW is a quotient that doesn't fit.</summary>
+    private static NtStatus DivideStatus(Processor p)
+    {
+        var registers = p.Registers;
+        p.TrapFrame.Restore(ref registers);
+        var divisor = Emulation.Cpu.DivideOperand.At(p.Memory, registers) ?? throw new UnmodelledException("a divide error", "its divisor can't be found");
+        return divisor == 0 ? NtStatus.IntegerDivideByZero : NtStatus.IntegerOverflow;
+    }
 
     // KiExceptionDispatch(status, trap frame, number of parameters, two parameters)
     private static Next DispatchFault(Processor p)

@@ -125,12 +125,7 @@ internal static partial class Ke
             if (disable != 0)
             {
                 thread.KernelApcDisable += disable;
-                if (thread.KernelApcDisable == 0 && !thread.ApcState.List(ProcessorMode.KernelMode).IsEmpty)
-                {
-                    var state = thread.ApcState;
-                    state.KernelApcPending = true;
-                    p.Request(ApcLevel);
-                }
+                RequestApcsAgain(p, thread);
             }
             SatisfyWaits(p.Machine, header);
         }

@@ -7,16 +7,16 @@ namespace Harness.Emulation.Kernel;
 /// <summary>Which thread runs, and how one stops and another goes on: its state is all on its own kernel stack.</summary>
 internal static partial class Ke
 {
-    private static Routine s_swapContext = null!, s_startSystemThread = null!, s_startUserThread = null!, s_idleLoop = null!;
+    private static Routine SwapContextRoutine => NtImage.Instance.RoutineOf("KiSwapContext");
 
     private static void DefineSwitching(NtRoutines nt)
     {
-        s_swapContext = nt.Switch("KiSwapContext", SwapContext, SwapContextResumed);
+        nt.Switch("KiSwapContext", SwapContext, SwapContextResumed);
         nt.Add("KiSwapThread", p => p.Call("KiSwapContext", 1), SwapThreadResumed);
         nt.Add("KiCommitThreadWait", p => p.Call("KiSwapThread", 1), p => p.Return(p.CurrentThread.WaitStatus));
-        s_startSystemThread = nt.Add("KiStartSystemThread", 2, NeverEntered, StartSystemThread, SystemThreadReturned);
-        s_startUserThread = nt.Trap("KiStartUserThread", NeverEntered, StartUserThread, ExitToUser);
-        s_idleLoop = nt.Add("KiIdleLoop", 1, NeverEntered, Idle);
+        nt.Add("KiStartSystemThread", 2, NeverEntered, StartSystemThread, SystemThreadReturned);
+        nt.Trap("KiStartUserThread", NeverEntered, StartUserThread, ExitToUser);
+        nt.Add("KiIdleLoop", 1, NeverEntered, Idle);
         nt.Add("NtYieldExecution", p => p.Call("KiDispatchYield", 1), p => p.Return(NtStatus.Success));
         nt.Add("KiDispatchYield", Yield, YieldResumed);
     }
@@ -86,7 +86,7 @@ internal static partial class Ke
         }
         // KSWITCH_FRAME: Rbp at +0x30, Return at +0x38 (Nt/nt-offsets.json).
         m.WriteU64(r.Rsp - 0x10, r.Rbp);
-        m.WriteU64(r.Rsp - 0x08, s_swapContext.AddressOf(1));
+        m.WriteU64(r.Rsp - 0x08, SwapContextRoutine.AddressOf(1));
         var old = p.CurrentThread;
         old.KernelStack = r.Rsp - 0x40;
         return Load(p, old);
@@ -145,11 +145,11 @@ internal static partial class Ke
     public static void PrepareSystemThread(Structures.Thread thread, ulong routine, ulong context)
     {
         var m = thread.Memory;
-        var rsp = thread.StackBase - 0x50 - 8 - s_startSystemThread.Frame;
+        var rsp = thread.StackBase - 0x50 - 8 - NtImage.Instance.RoutineOf("KiStartSystemThread").Frame;
         m.WriteU64(rsp + NtImage.OutgoingArguments, routine);
         m.WriteU64(rsp + NtImage.OutgoingArguments + 8, context);
         thread.InitialStack = thread.StackBase - 0x50;
-        PrepareSwitch(thread, rsp, s_startSystemThread, 0);
+        PrepareSwitch(thread, rsp, NtImage.Instance.RoutineOf("KiStartSystemThread"), 0);
     }
 
     /// <summary>A user thread's first switch leads through its trap frame to user mode.</summary>
@@ -159,24 +159,24 @@ internal static partial class Ke
         var frame = new TrapFrame(thread.Memory, thread.StackBase - Routine.TrapFrameSize);
         frame.BeginInUserMode(rip, rsp);
         thread.TrapFrame = frame.Address;
-        PrepareSwitch(thread, frame.Address - Routine.TrapFrameOffset, s_startUserThread, frame.Address + 0x80);
+        PrepareSwitch(thread, frame.Address - Routine.TrapFrameOffset, NtImage.Instance.RoutineOf("KiStartUserThread"), frame.Address + 0x80);
     }
 
     /// <summary>The idle thread of a processor begins in its loop.</summary>
     public static void PrepareIdleThread(Structures.Thread thread)
     {
         thread.InitialStack = thread.StackBase - 0x50;
-        PrepareSwitch(thread, thread.StackBase - 0x50 - 8 - s_idleLoop.Frame, s_idleLoop, 0);
+        PrepareSwitch(thread, thread.StackBase - 0x50 - 8 - NtImage.Instance.RoutineOf("KiIdleLoop").Frame, NtImage.Instance.RoutineOf("KiIdleLoop"), 0);
     }
 
     private static void PrepareSwitch(Structures.Thread thread, ulong body, Routine routine, ulong rbp)
     {
         var m = thread.Memory;
         m.WriteU64(body - 8, routine.AddressOf(1));
-        var swap = body - 8 - s_swapContext.Frame;
+        var swap = body - 8 - SwapContextRoutine.Frame;
         thread.KernelStack = swap - 0x40;
         m.WriteU64(thread.KernelStack + 0x30, rbp);
-        m.WriteU64(thread.KernelStack + 0x38, s_swapContext.AddressOf(1));
+        m.WriteU64(thread.KernelStack + 0x38, SwapContextRoutine.AddressOf(1));
     }
 
     private static Next StartSystemThread(Processor p)
@@ -197,6 +197,11 @@ internal static partial class Ke
     public static Next SystemServiceExit(Processor p)
     {
         var frame = p.TrapFrame;
+        var thread = p.CurrentThread;
+        // IRQL_GT_ZERO_AT_SYSTEM_SERVICE and APC_INDEX_MISMATCH (bug checks 0x4A and 0x1): what a driver raised or entered and did not leave.
+        if (p.Irql != PassiveLevel) throw new BugCheckException(0x4A, frame.Rip, p.Irql, 0, 0);
+        if (thread.KernelApcDisable != 0 || thread.SpecialApcDisable != 0)
+            throw new BugCheckException(1, frame.Rip, 0, (uint)(ushort)thread.KernelApcDisable | (uint)(ushort)thread.SpecialApcDisable << 16, 0);
         frame.Rax = p.Result;
         return p.Goto(2);
     }

@@ -33,7 +33,8 @@ internal static partial class Ke
         timer.Period = period;
         var header = timer.Header;
         header.SignalState = 0;
-        Insert(p.Machine, timer, DueTimeOf(p.Machine, dueTime));
+        // What is due already is due now: a period counts from here.
+        Insert(p.Machine, timer, Math.Max(DueTimeOf(p.Machine, dueTime), NtData.InterruptTime(p.Memory)));
         ExpireTimers(p.Machine);
         return p.Return(was);
     }

@@ -15,7 +15,7 @@ internal static partial class Ke
         nt.Add("KeWaitForSingleObject", 1, BeginWaitForSingle, TryWaitForSingle, SingleWaitResumed);
         nt.Add("KeWaitForMutexObject", 1, BeginWaitForSingle, TryWaitForSingle, SingleWaitResumed);
         nt.Add("KeWaitForMultipleObjects", 1, BeginWaitForMultiple, TryWaitForMultiple, MultipleWaitResumed);
-        nt.Add("KeDelayExecutionThread", 1, BeginDelay, TryDelay, DelayResumed);
+        nt.Add("KeDelayExecutionThread", 1, BeginDelay, TryDelay, DelayResumed, p => p.Return(NtStatus.Success));
     }
 
     /// <summary>Reads a time-out parameter: 0 = wait for ever, 1 = do not wait, else interrupt time in 100 ns units.</summary>
@@ -112,7 +112,12 @@ internal static partial class Ke
     {
         var thread = p.CurrentThread;
         var mode = (ProcessorMode)p.Arg8(0);
-        if (EndsAtOnce(p, thread, mode, alertable: p.Arg8(1) != 0, p[0], out var status)) return p.Return(status == NtStatus.Timeout ? NtStatus.Success : status);
+        if (EndsAtOnce(p, thread, mode, alertable: p.Arg8(1) != 0, p[0], out var status))
+        {
+            if (status != NtStatus.Timeout) return p.Return(status);
+            // An interval that is over already gives the processor to whoever has the same priority.
+            return p.Call("KiDispatchYield", 3);
+        }
         return Block(p, thread, thread.WaitBlock(TimerWaitBlock).Address, 0, WaitReason.DelayExecution, mode, p.Arg8(1) != 0, p[0]);
     }
 
@@ -217,22 +222,31 @@ internal static partial class Ke
     /// <summary>An object became signalled: satisfies the waits on it, in order, as long as it stays signalled.</summary>
     public static void SatisfyWaits(Machine machine, DispatcherHeader header)
     {
-        foreach (var entry in header.WaitListHead.Entries())
+        // A thread may wait for one object with several blocks, and all go with its wait: after each one the list is read anew.
+        while (FirstSatisfied(header) is { IsNull: false } block)
         {
-            var block = new WaitBlock(header.Memory, entry);
             var thread = block.Thread;
-            if (!IsSignalledFor(header, thread)) continue;
             if (block.WaitType == WaitAny)
             {
                 var consumed = Consume(header, thread);
                 Unwait(machine, thread, new NtStatus(block.WaitKey + consumed.Value));
             }
-            else if (AllSignalled(thread))
+            else
             {
                 for (var i = 0; i < thread.WaitBlockCount; i++) Consume(new WaitBlock(header.Memory, thread.WaitBlockList + ((ulong)i * WaitBlock.Size)).Object, thread);
                 Unwait(machine, thread, NtStatus.Success);
             }
         }
+    }
+
+    private static WaitBlock FirstSatisfied(DispatcherHeader header)
+    {
+        foreach (var entry in header.WaitListHead.Entries())
+        {
+            var block = new WaitBlock(header.Memory, entry);
+            if (IsSignalledFor(header, block.Thread) && (block.WaitType == WaitAny || AllSignalled(block.Thread))) return block;
+        }
+        return default;
     }
 
     private static bool AllSignalled(Structures.Thread thread)

@@ -16,5 +16,6 @@ internal static partial class Ke
         DefineLocks(nt);
         DefineProcessor(nt);
         DefineExceptions(nt);
+        DefineAttaching(nt);
     }
 }

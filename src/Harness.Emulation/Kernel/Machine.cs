@@ -372,7 +372,8 @@ internal sealed class Machine
     {
         // From where it happened: the registers of the code to blame, not of nt's routines that found nobody to handle its exception.
         var frames = stop.Context == 0 ? Frames(p) : KernelMemory.Unwind(p, new ContextRecord(Memory, stop.Context));
-        var guilty = frames.FirstOrDefault(frame => frame.Module is not (null or "nt"))?.Address.Value;
+        // Where no driver is on the stack, one of the parameters may be an address in a driver, as it is of a cancel routine that came back.
+        var guilty = (frames.FirstOrDefault(frame => frame.Module is not (null or "nt"))?.Address ?? stop.Parameters.Cast<KernelAddress?>().FirstOrDefault(parameter => IsInDriver(parameter!.Value.Value)))?.Value;
         Log(new BugChecked(stop.Code, stop.Parameters, guilty is { } address ? NameOf(address) : CallerOf(p), [.. frames.Select(frame => frame.Name)]));
         Finished = true;
     }
@@ -461,6 +462,8 @@ internal sealed class Machine
             if (address - module.Base < module.Size) return $"{module.Name}+0x{address - module.Base:x}";
         return new KernelAddress(address).ToString();
     }
+
+    private bool IsInDriver(ulong address) => !NtImage.Contains(address) && _modules.Any(module => address - module.Base < module.Size);
 
     /// <summary>"driver.sys", "nt", or the address.</summary>
     public string ModuleOf(ulong address)

@@ -1,4 +1,3 @@
-using Harness.Core.Nt;
 using Harness.Emulation.Memory;
 
 namespace Harness.Emulation.Kernel;

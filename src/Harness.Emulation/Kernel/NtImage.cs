@@ -30,6 +30,7 @@ internal sealed class NtImage
     private readonly byte[] _headers, _text, _pdata, _edata;
     private readonly FrozenDictionary<string, ulong> _addresses;
     private readonly (uint Rva, string Name)[] _byAddress;
+    private readonly FrozenDictionary<string, Routine> _routines;
 
     private NtImage(IReadOnlyList<Routine> routines)
     {
@@ -72,6 +73,7 @@ internal sealed class NtImage
         _text = [.. text];
         _pdata = [.. pdata];
         _addresses = addresses.ToFrozenDictionary();
+        _routines = routines.ToFrozenDictionary(r => r.Name);
         _byAddress = [.. addresses.Select(a => ((uint)(a.Value - Base), a.Key)).OrderBy(a => a.Item1)];
         _edata = ExportDirectory();
         _headers = Headers();
@@ -84,6 +86,12 @@ internal sealed class NtImage
 
     /// <summary>Address of a routine or variable of nt.</summary>
     public ulong this[string name] => _addresses[name];
+
+    /// <summary>A routine of nt.</summary>
+    public Routine RoutineOf(string name) => _routines[name];
+
+    /// <summary>Every routine, in the order of their addresses.</summary>
+    public IEnumerable<Routine> Routines => _routines.Values.OrderBy(r => r.Address);
 
     public bool TryFind(string name, out ulong address) => _addresses.TryGetValue(name, out address);
 

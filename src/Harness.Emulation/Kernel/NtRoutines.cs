@@ -10,12 +10,12 @@ internal sealed class NtRoutines
     }
 
     /// <summary>Where a system service comes back to before it goes to user mode: nt!KiSystemServiceCopyEnd.</summary>
-    public static Routine SystemServiceExit { get; private set; } = null!;
+    public static Routine SystemServiceExit => NtImage.Instance.RoutineOf("KiSystemServiceCopyEnd");
 
     public static IReadOnlyList<Routine> All()
     {
         var routines = new NtRoutines();
-        SystemServiceExit = routines.Trap("KiSystemServiceCopyEnd", Ke.NeverEntered, Ke.SystemServiceExit, Ke.ExitToUser);
+        routines.Trap("KiSystemServiceCopyEnd", Ke.NeverEntered, Ke.SystemServiceExit, Ke.ExitToUser);
         Ke.Define(routines);
         Ps.Define(routines);
         Ob.Define(routines);
@@ -24,6 +24,7 @@ internal sealed class NtRoutines
         Mm.Define(routines);
         Rtl.Define(routines);
         Zw.Define(routines);
+        Etw.Define(routines);
         return routines._all;
     }
 
@@ -38,6 +39,12 @@ internal sealed class NtRoutines
 
     /// <summary>The switch of threads.</summary>
     public Routine Switch(string name, params Step[] steps) => Keep(new Routine(name, FrameKind.Switch, 0, steps));
+
+    /// <summary>What compilers call in a prologue, with an argument in RAX and every other register to be kept.</summary>
+    public Routine Leaf(string name, Step step) => Keep(new Routine(name, FrameKind.Leaf, 0, [step]));
+
+    /// <summary>A routine defined before: to give it an exception handler.</summary>
+    public Routine Defined(string name) => _all.Find(routine => routine.Name == name) ?? throw new InvalidOperationException($"nt!{name} is not defined yet");
 
     private Routine Keep(Routine routine)
     {

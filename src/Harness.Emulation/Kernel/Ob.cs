@@ -16,6 +16,7 @@ internal static partial class Ob
     public static void Define(NtRoutines nt)
     {
         DefineHandles(nt);
+        DefineNames(nt);
         // Local 0: the object.
         nt.Add("ObfReferenceObject", p => p.Return((ulong)Reference(p.Memory, p.Arg(0))));
         nt.Add("ObReferenceObject", p => p.Return((ulong)Reference(p.Memory, p.Arg(0))));

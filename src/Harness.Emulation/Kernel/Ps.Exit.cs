@@ -18,7 +18,7 @@ internal static partial class Ps
         nt.Add("PsTerminateSystemThread", p => p.Call("PspExitThread", 1, p.Arg(0)), SelfTerminated);
         nt.Add("PsExitSpecialApc", ExitSpecialApc, p => p.Return());
         nt.Add("PspExitNormalApc", ExitNormalApc);
-        nt.Add("PspExitThread", 1, ExitThread, IoIsCancelled, HandlesAreClosed);
+        nt.Add("PspExitThread", 2, ExitThread, AwaitOtherThreads, OtherThreadEnded, CancelIo, IoIsCancelled, HandlesAreClosed);
         nt.Add("PspRundownSingleProcess", p => p.Call("ObKillProcess", 1, p.Arg(0)), p => p.Return());
     }
 
@@ -98,7 +98,7 @@ internal static partial class Ps
         return p.Return();
     }
 
-    // PspExitThread(ExitStatus). Local 0: this is the last thread of its process.
+    // PspExitThread(ExitStatus). Locals: 0 this is the last thread of its process, 1 a thread it waits for.
     private static Next ExitThread(Processor p)
     {
         var thread = p.CurrentThread;
@@ -114,15 +114,38 @@ internal static partial class Ps
             process.Flags |= Structures.Process.FlagDelete;
             if (process.ExitStatus == NtStatus.Pending) process.ExitStatus = new NtStatus(p.Arg32(0));
         }
-        return p.Call("IoCancelThreadIo", 1, thread.Address);
+        return p.Goto(1);
     }
+
+    /// <summary>The last thread goes on when all others have ended: one of them may still wait for its I/O in IoCancelThreadIo.</summary>
+    private static Next AwaitOtherThreads(Processor p)
+    {
+        if (p[0] == 0) return p.Goto(3);
+        foreach (var entry in p.CurrentThread.Process.ThreadListHead.Entries())
+        {
+            var other = new Structures.Thread(p.Memory, entry - 0x4E8);
+            if (other.Address == p.CurrentThread.Address || other.Header.SignalState != 0) continue;
+            Ob.Reference(p.Memory, other.Address);
+            p[1] = other.Address;
+            return p.Call("KeWaitForSingleObject", 2, other.Address, (ulong)WaitReason.Executive, (ulong)ProcessorMode.KernelMode, 0, 0);
+        }
+        return p.Goto(3);
+    }
+
+    private static Next OtherThreadEnded(Processor p)
+    {
+        Ob.DereferenceNow(p.Machine, p[1]);
+        return p.Goto(1);
+    }
+
+    private static Next CancelIo(Processor p) => p.Call("IoCancelThreadIo", 4, p.CurrentThread.Address);
 
     private static Next IoIsCancelled(Processor p)
     {
-        if (p[0] == 0) return p.Goto(2);
+        if (p[0] == 0) return p.Goto(5);
         var process = p.CurrentThread.Process;
         process.Flags |= Structures.Process.FlagExiting;
-        return p.Call("PspRundownSingleProcess", 2, process.Address);
+        return p.Call("PspRundownSingleProcess", 5, process.Address);
     }
 
     private static Next HandlesAreClosed(Processor p)

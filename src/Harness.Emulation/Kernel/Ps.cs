@@ -13,6 +13,7 @@ internal static partial class Ps
     public static void Define(NtRoutines nt)
     {
         DefineExit(nt);
+        DefineQueries(nt);
         nt.Add("PsCreateSystemThread", CreateSystemThread);
         nt.Add("PsGetCurrentProcess", p => p.Return(p.CurrentProcess.Address));
         nt.Add("IoGetCurrentProcess", p => p.Return(p.CurrentProcess.Address));

@@ -19,6 +19,9 @@ internal enum FrameKind
 
     /// <summary>KiSwapContext: a KEXCEPTION_FRAME with the nonvolatile registers.</summary>
     Switch,
+
+    /// <summary>No frame, and nothing of the caller's is touched: not its registers, not the homes above the return address.</summary>
+    Leaf,
 }
 
 /// <summary>A routine of nt: a name, a frame and the steps it is made of.</summary>
@@ -49,6 +52,7 @@ internal sealed class Routine
         {
             FrameKind.Ordinary => size % 16 == 8 ? size : size + 8,
             FrameKind.Switch => ExceptionFrameSize,
+            FrameKind.Leaf => 0,
             _ => TrapFrameOffset + MachineFrameOffset,
         };
         _unwind = kind switch
@@ -58,6 +62,7 @@ internal sealed class Routine
             FrameKind.Trap => Codes(5, (TrapFrameOffset + 0x80) / 16, [0x03 << 8, .. Save(5, TrapFrameOffset + 0x158), .. AllocLarge(Frame), 0x0A << 8]),
             // SAVE_NONVOL rbx rdi rsi r12 r13 r14 r15 at their places in KEXCEPTION_FRAME, then ALLOC_LARGE.
             FrameKind.Switch => Codes(0, 0, [.. Save(3, 0x100), .. Save(7, 0x108), .. Save(6, 0x110), .. Save(12, 0x118), .. Save(13, 0x120), .. Save(14, 0x128), .. Save(15, 0x130), .. AllocLarge(Frame)]),
+            FrameKind.Leaf => Codes(0, 0, []),
             _ => Codes(0, 0, AllocLarge(Frame)),
         };
     }

@@ -23,14 +23,16 @@ internal static partial class Rtl
     /// <summary>No walk over a stack of 24 KiB, or a driver's largest, is longer, in frames.</summary>
     private const int MostFrames = 4096;
 
-    private static Routine s_executeHandler = null!, s_executeTermination = null!;
+    private static Routine ExceptionExecutor => NtImage.Instance.RoutineOf("RtlpExecuteHandlerForException");
+
+    private static Routine UnwindExecutor => NtImage.Instance.RoutineOf("RtlpExecuteHandlerForUnwind");
 
     private static void DefineExceptions(NtRoutines nt)
     {
         nt.Add("RtlDispatchException", SearchLocals, BeginSearch, AskNextFrame, FrameAnswered);
         var nested = nt.Add("RtlpExceptionHandler", NestedException);
-        s_executeHandler = nt.Add("RtlpExecuteHandlerForException", CallHandler, p => p.Return(p.Result));
-        s_executeHandler.Handler = nested;
+        var executeHandler = nt.Add("RtlpExecuteHandlerForException", CallHandler, p => p.Return(p.Result));
+        executeHandler.Handler = nested;
 
         nt.Add("RtlRaiseException", RaiseLocals, RaiseException, Raised);
         nt.Add("RtlRaiseStatus", RaiseLocals, RaiseStatus, Raised);
@@ -155,7 +157,7 @@ internal static partial class Rtl
     {
         if ((RecordOf(p).Flags & (ExceptionFlags.Unwinding | ExceptionFlags.ExitUnwind)) != 0) return p.Return((ulong)Disposition.ContinueSearch);
         var dispatch = new DispatcherContext(p.Memory, p.Arg(3));
-        dispatch.EstablisherFrame = InterruptedDispatch(p, s_executeHandler).EstablisherFrame;
+        dispatch.EstablisherFrame = InterruptedDispatch(p, ExceptionExecutor).EstablisherFrame;
         return p.Return((ulong)Disposition.NestedException);
     }
 

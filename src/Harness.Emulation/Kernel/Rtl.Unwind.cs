@@ -16,8 +16,8 @@ internal static partial class Rtl
     {
         nt.Add("RtlUnwindEx", UnwindLocals, BeginUnwind, UnwindNextFrame, UnwindAnswered, TargetReached);
         var collided = nt.Add("RtlpUnwindHandler", CollidedUnwind);
-        s_executeTermination = nt.Add("RtlpExecuteHandlerForUnwind", CallHandler, p => p.Return(p.Result));
-        s_executeTermination.Handler = collided;
+        var executeTermination = nt.Add("RtlpExecuteHandlerForUnwind", CallHandler, p => p.Return(p.Result));
+        executeTermination.Handler = collided;
         // RtlUnwind(TargetFrame, TargetIp, ExceptionRecord, ReturnValue); its frame has room for the CONTEXT.
         nt.Add("RtlUnwind", (int)(ContextRecord.Size / 8), p => p.Call("RtlUnwindEx", 1, p.Arg(0), p.Arg(1), p.Arg(2), p.Arg(3), p.LocalAddress(0), 0), NeverComesBack);
         nt.Add("_local_unwind", p => p.Call("RtlUnwind", 1, p.Arg(0), p.Arg(1), 0, 0), NeverComesBack);
@@ -166,7 +166,7 @@ internal static partial class Rtl
     private static Next CollidedUnwind(Processor p)
     {
         var dispatch = new DispatcherContext(p.Memory, p.Arg(3));
-        p.Machine.Copy(dispatch.Address, InterruptedDispatch(p, s_executeTermination).Address, DispatcherContext.Size);
+        p.Machine.Copy(dispatch.Address, InterruptedDispatch(p, UnwindExecutor).Address, DispatcherContext.Size);
         return p.Return((ulong)Disposition.CollidedUnwind);
     }
 

@@ -12,11 +12,13 @@ internal static partial class Zw
         nt.Add("NtWaitForSingleObject", 1, WaitForHandle, HandleWaited, p => p.Return(p.Arg32(0)));
         // NtDelayExecution(Alertable, Interval*). Locals: 0 the interval.
         nt.Add("NtDelayExecution", 1, Delay, p => p.Return(p.Result));
-        foreach (var (name, arguments) in Services) Enter(nt, name, arguments);
+        DefineObjects(nt);
+        DefineRegistry(nt);
+        foreach (var (name, arguments) in s_services) Enter(nt, name, arguments);
     }
 
     /// <summary>Services with both names, and how many arguments each takes.</summary>
-    private static readonly (string Name, int Arguments)[] Services =
+    private static readonly (string Name, int Arguments)[] s_services =
     [
         ("Close", 1),
         ("WaitForSingleObject", 3),
@@ -31,6 +33,26 @@ internal static partial class Zw
         ("CancelIoFile", 2),
         ("CancelIoFileEx", 3),
         ("TerminateProcess", 2),
+        ("WaitForMultipleObjects", 5),
+        ("CreateEvent", 5),
+        ("OpenEvent", 3),
+        ("SetEvent", 2),
+        ("ResetEvent", 2),
+        ("ClearEvent", 1),
+        ("CreateSemaphore", 5),
+        ("OpenSemaphore", 3),
+        ("ReleaseSemaphore", 3),
+        ("OpenProcess", 4),
+        ("OpenKey", 3),
+        ("OpenKeyEx", 4),
+        ("CreateKey", 7),
+        ("QueryValueKey", 6),
+        ("EnumerateValueKey", 6),
+        ("EnumerateKey", 6),
+        ("SetValueKey", 6),
+        ("DeleteValueKey", 2),
+        ("DeleteKey", 1),
+        ("FlushKey", 1),
     ];
 
     /// <summary>ZwXxx: PreviousMode is KernelMode while NtXxx runs, and what it was afterwards. Local 0: what it was.</summary>

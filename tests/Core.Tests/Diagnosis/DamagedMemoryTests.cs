@@ -12,7 +12,7 @@ public class DamagedMemoryTests
     private const int MostReads = 400_000;
 
     /// <summary>Each with one to four damages: some twenty thousand in all.</summary>
-    private const int Looks = 3000;
+    private const int Looks = 2500;
 
     [Theory]
     [InlineData(14393, 0x9E3779B97F4A7C15)]

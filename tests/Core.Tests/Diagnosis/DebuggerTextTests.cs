@@ -33,11 +33,11 @@ public class DebuggerTextTests
         ]);
 
         string.Join('\n', DebuggerText.Of(record)).Should().Be("""
-            PROCESS ffffa00a00001000  Cid: 019c  Image: victim.exe
+            PROCESS ffffa00a00001000  Cid: 019c (pid 412)  Image: victim.exe
                 on the active process list, delete requested, process object not signalled
                 ExitStatus: 0x00000103 STATUS_PENDING  Threads: 1
 
-            THREAD ffffa00a00002000  Cid 019c.01a0  WAIT: (Executive) KernelMode Non-Alertable
+            THREAD ffffa00a00002000  Cid 019c.01a0 (tid 416)  WAIT: (Executive) KernelMode Non-Alertable
                 ffffa00a00005098  NotificationEvent  File 0xffffa00a00005000 \Device\Sample (Event)
             IRP List:
                 ffffa00a00003000: (0006,0160) Flags: 00060070  Cancel: TRUE  CancelRoutine: none
@@ -45,14 +45,17 @@ public class DebuggerTextTests
             ffffb00b00005a00  nt!KiSwapContext+0x76
             ffffb00b00005b40  nt!IopCancelAlertedRequest+0x6d
 
-            Irp ffffa00a00003000 is active with 2 stack locations, 1 is current: held by sample.sys for \Device\Sample
+            Irp ffffa00a00003000 is active with 2 stack locations, 1 is current
+                Held by sample.sys for \Device\Sample
                 Cancel: TRUE  CancelRoutine: none  Thread: ffffa00a00002000
-                 cmd                                          flg cl  Device            File              Completion
-               2 [IRP_MJ_DEVICE_CONTROL(e), N/A(0)]           00  e1  ffffa00a00004000  ffffa00a00005000  upper.sys+0x1234-ffffa00a00007000  pending
-                     upper.sys  \Device\Upper  IoControlCode: 0x00222008
-                     Args: 00000010 00000000 00222008 00000000
-            >  1 [IRP_MJ_INTERNAL_DEVICE_CONTROL(f), N/A(0)]  00  00  ffffa00a00004000  ffffa00a00005000  none
-                     sample.sys  \Device\Sample  IoControlCode: 0x00222008
+                 cmd  flg cl Device           File             Completion-Context
+               2 [IRP_MJ_DEVICE_CONTROL(e), N/A(0)]
+                       00 e1 ffffa00a00004000 ffffa00a00005000 upper.sys+0x1234-ffffa00a00007000  pending
+                       upper.sys  \Device\Upper  IoControlCode: 0x00222008
+                       Args: 00000010 00000000 00222008 00000000
+            >  1 [IRP_MJ_INTERNAL_DEVICE_CONTROL(f), N/A(0)]
+                       00 00 ffffa00a00004000 ffffa00a00005000 none
+                       sample.sys  \Device\Sample  IoControlCode: 0x00222008
             """);
     }
 
@@ -62,15 +65,16 @@ public class DebuggerTextTests
         var record = new ProcessRecord(new(0x1000), 4, "p.exe", Listed: false, Deleting: false, Signalled: true, NtStatus.Success,
             [new ThreadRecord(new(0x2000), 8, ThreadState.Running, WaitReason.Executive, ProcessorMode.KernelMode, false, null, [], [])])
         {
-            Exiting = true, Notes = ["the stack was not in memory"],
+            Exiting = true,
+            Notes = ["the stack was not in memory"],
         };
         string.Join('\n', DebuggerText.Of(record)).Should().Be("""
-            PROCESS 0000000000001000  Cid: 0004  Image: p.exe
+            PROCESS 0000000000001000  Cid: 0004 (pid 4)  Image: p.exe
                 not on the active process list, exiting, process object signalled
                 ExitStatus: 0x00000000 STATUS_SUCCESS  Threads: 1
                 (!) the stack was not in memory
 
-            THREAD 0000000000002000  Cid 0004.0008  RUNNING
+            THREAD 0000000000002000  Cid 0004.0008 (tid 8)  RUNNING
             IRP List: empty
             Stack: not available
             """);
@@ -83,6 +87,6 @@ public class DebuggerTextTests
             [new IrpRecord(new(0x3000), "file", false, "sample.sys+0x10", 1, 2, new(0x2000), [], null, null)]);
         DebuggerText.Thread(thread, 4).Should().Contain(line => line.EndsWith("WAIT: (UserRequest) UserMode Alertable"))
             .And.Contain(line => line.Contains("CancelRoutine: sample.sys+0x10  (on the file's list)"));
-        DebuggerText.Irp(thread.Irps[0])[0].Should().EndWith("is with the I/O manager: 1 stack location, none is current");
+        DebuggerText.Irp(thread.Irps[0])[0].Should().EndWith("is completed: 1 stack location, none is current");
     }
 }

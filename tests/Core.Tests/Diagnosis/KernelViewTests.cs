@@ -39,8 +39,16 @@ public class KernelViewTests
         held.Should().BeEquivalentTo(new { Address = irp, List = "thread", Cancel = true, CancelRoutine = (string?)null, StackCount = 1, CurrentLocation = 1, Thread = thread, Holder = "sample.sys", Device = @"\Device\Sample", Flags = 0x60070u });
         held.Locations.Should().ContainSingle().Which.Should().BeEquivalentTo(new
         {
-            Number = 1, Current = true, Major = IrpMajor.DeviceControl, Ioctl = 0x222008u, Pending = true, DeviceAddress = device,
-            Device = @"\Device\Sample", Driver = "sample.sys", FileObject = file, CompletionRoutine = (string?)null,
+            Number = 1,
+            Current = true,
+            Major = IrpMajor.DeviceControl,
+            Ioctl = 0x222008u,
+            Pending = true,
+            DeviceAddress = device,
+            Device = @"\Device\Sample",
+            Driver = "sample.sys",
+            FileObject = file,
+            CompletionRoutine = (string?)null,
         });
     }
 

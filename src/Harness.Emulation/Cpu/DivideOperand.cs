@@ -1,26 +1,22 @@
-using Harness.Core.Nt;
-using Harness.Emulation.Cpu;
-using Harness.Emulation.Kernel.Structures;
+using Harness.Emulation.Memory;
 using Iced.Intel;
 
-namespace Harness.Emulation.Kernel;
+namespace Harness.Emulation.Cpu;
 
-/// <summary>A divide error: the processor has one fault for a divisor of zero and for a quotient that is too large; nt reads the instruction to tell them apart.</summary>
-internal static partial class Ke
+/// <summary>
+/// The divisor of the instruction that a processor refused with a divide error: it has one fault for a divisor of zero and for a quotient
+/// that is too large, and a kernel reads the instruction to tell them apart.
+/// </summary>
+internal static class DivideOperand
 {
-    private static NtStatus DivideStatus(Processor p)
+    /// <summary>The divisor, zero-extended; null when the instruction at RIP isn't one that divides.</summary>
+    public static ulong? At(GuestMemory memory, CpuState registers)
     {
-        var registers = p.Registers;
-        p.TrapFrame.Restore(ref registers);
-        return DivisorOf(p, registers) == 0 ? NtStatus.IntegerDivideByZero : NtStatus.IntegerOverflow;
-    }
-
-    private static ulong DivisorOf(Processor p, CpuState registers)
-    {
-        Span<byte> code = stackalloc byte[Emulation.Cpu.InstructionDecoder.LongestInstruction];
+        Span<byte> code = stackalloc byte[InstructionDecoder.LongestInstruction];
         var length = 0;
-        while (length < code.Length && p.Memory.TryRead(registers.Rip + (ulong)length, code.Slice(length, 1))) length++;
+        while (length < code.Length && memory.TryRead(registers.Rip + (ulong)length, code.Slice(length, 1))) length++;
         var instruction = Decoder.Create(64, code[..length].ToArray(), registers.Rip).Decode();
+        if (instruction.Mnemonic is not (Mnemonic.Div or Mnemonic.Idiv)) return null;
         if (instruction.Op0Kind == OpKind.Register) return ValueOf(instruction.Op0Register, registers);
         if (!instruction.TryGetVirtualAddress(0, 0, out var address, (Register register, int _, int _, out ulong value) =>
             {
@@ -32,11 +28,10 @@ internal static partial class Ke
                     _ => ValueOf(register, registers),
                 };
                 return true;
-            })) throw new UnmodelledException("instruction " + instruction, "a divide error whose divisor can't be found");
+            })) return null;
         Span<byte> divisor = stackalloc byte[8];
         divisor.Clear();
-        p.Memory.Read(address, divisor[..instruction.MemorySize.GetSize()]);
-        return BitConverter.ToUInt64(divisor);
+        return memory.TryRead(address, divisor[..instruction.MemorySize.GetSize()]) ? BitConverter.ToUInt64(divisor) : null;
     }
 
     private static ulong ValueOf(Register register, CpuState r)
@@ -59,7 +54,7 @@ internal static partial class Ke
             Register.R13 => r.R13,
             Register.R14 => r.R14,
             Register.R15 => r.R15,
-            _ => throw new UnmodelledException("register " + register, "in a divide instruction"),
+            _ => throw new InvalidOperationException($"{register} is no general register"),
         };
         return register switch
         {
