@@ -1,11 +1,11 @@
 using System.Reflection;
 using System.Security.Cryptography;
+using Harness.Cli.Arguments;
 using Harness.Core.Evidence;
 using Harness.Core.Reports;
 using Harness.Core.Stories;
 using Harness.Core.Targets;
 using Harness.Core.Verdicts;
-using Harness.Cli.Arguments;
 
 namespace Harness.Cli;
 
