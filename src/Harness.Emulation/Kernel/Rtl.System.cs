@@ -11,12 +11,37 @@ internal static partial class Rtl
     private const uint DdiVersion = 0x0A000008;
 
     /// <summary>RtlNtStatusToDosError for statuses that drivers meet (learn.microsoft.com, [MS-ERREF]).</summary>
-    private static readonly Dictionary<uint, uint> DosErrors = new()
+    private static uint? DosError(uint status) => status switch
     {
-        [0x00000000] = 0, [0x00000102] = 258, [0x00000103] = 997, [0x80000005] = 234, [0x80000006] = 18, [0xC0000001] = 31, [0xC0000002] = 1, [0xC0000004] = 24,
-        [0xC0000005] = 998, [0xC0000008] = 6, [0xC000000D] = 87, [0xC000000E] = 433, [0xC000000F] = 2, [0xC0000010] = 1, [0xC0000011] = 38, [0xC0000017] = 8,
-        [0xC0000022] = 5, [0xC0000023] = 122, [0xC0000024] = 6, [0xC0000033] = 123, [0xC0000034] = 2, [0xC0000035] = 183, [0xC000003A] = 3, [0xC0000043] = 32,
-        [0xC0000056] = 5, [0xC000009A] = 1450, [0xC000009D] = 1167, [0xC00000A3] = 21, [0xC00000B5] = 121, [0xC00000BB] = 50, [0xC0000120] = 995, [0xC0000225] = 1168,
+        0x00000000 => 0,
+        0x00000102 => 258,
+        0x00000103 => 997,
+        0x80000005 => 234,
+        0x80000006 => 18,
+        0xC0000001 => 31,
+        0xC0000002 or 0xC0000010 => 1,
+        0xC0000004 => 24,
+        0xC0000005 => 998,
+        0xC0000008 or 0xC0000024 => 6,
+        0xC000000D => 87,
+        0xC000000E => 433,
+        0xC000000F or 0xC0000034 => 2,
+        0xC0000011 => 38,
+        0xC0000017 => 8,
+        0xC0000022 or 0xC0000056 => 5,
+        0xC0000023 => 122,
+        0xC0000033 => 123,
+        0xC0000035 => 183,
+        0xC000003A => 3,
+        0xC0000043 => 32,
+        0xC000009A => 1450,
+        0xC000009D => 1167,
+        0xC00000A3 => 21,
+        0xC00000B5 => 121,
+        0xC00000BB => 50,
+        0xC0000120 => 995,
+        0xC0000225 => 1168,
+        _ => null,
     };
 
     private static void DefineSystem(NtRoutines nt)
@@ -45,7 +70,7 @@ internal static partial class Rtl
         nt.Add("RtlIsNtDdiVersionAvailable", p => p.Return((p.Arg32(0) & 0xFFFF0000) <= (DdiVersion & 0xFFFF0000) && p.Arg32(0) <= DdiVersion));
         nt.Add("RtlIsServicePackVersionInstalled", p => p.Return(true));
         nt.Add("RtlGetNtGlobalFlags", p => p.Return());
-        nt.Add("RtlNtStatusToDosError", p => DosErrors.TryGetValue(p.Arg32(0), out var error) ? p.Return(error) : throw new UnmodelledException("nt!RtlNtStatusToDosError", $"the status {new NtStatus(p.Arg32(0)).Hex}"));
+        nt.Add("RtlNtStatusToDosError", p => DosError(p.Arg32(0)) is { } error ? p.Return(error) : throw new UnmodelledException("nt!RtlNtStatusToDosError", $"the status {new NtStatus(p.Arg32(0)).Hex}"));
         nt.Add("RtlNtStatusToDosErrorNoTeb", p => p.Call("RtlNtStatusToDosError", 1, p.Arg(0)), p => p.Return(p.Result));
         // A kernel stack is all there: nothing to touch.
         nt.Leaf("__chkstk", p => p.Return(p.Registers.Rax));

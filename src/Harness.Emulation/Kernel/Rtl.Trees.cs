@@ -19,35 +19,22 @@ internal static partial class Rtl
         {
             var suffix = avl ? "Avl" : "";
             var tree = new Shape(avl);
-            // (Table, Compare, Allocate, Free, Context)
-            nt.Add("RtlInitializeGenericTable" + suffix, p =>
-            {
-                p.Memory.Fill(p.Arg(0), avl ? 0x68u : 0x48u, 0);
-                if (avl) p.Memory.WriteU64(p.Arg(0), p.Arg(0));
-                else new ListHead(p.Memory, p.Arg(0) + 8).Initialize();
-                for (var i = 0; i < 4; i++) p.Memory.WriteU64(p.Arg(0) + tree.Compare + ((ulong)i * 8), p.Arg(i + 1));
-                return p.Return();
-            });
+            nt.Add("RtlInitializeGenericTable" + suffix, tree.Initialize);
             // (Table, Buffer, BufferSize, NewElement*). Locals: 0 the node reached, 1 where a new one hangs.
             nt.Add("RtlInsertElementGenericTable" + suffix, 2, tree.Begin, tree.Look, tree.Compared, tree.ReturnExisting, tree.AllocateNode, tree.LinkNode);
             // (Table, Buffer)
-            nt.Add("RtlLookupElementGenericTable" + suffix, 2, tree.Begin, tree.Look, tree.Compared, p => p.Return(p[0] + tree.Data), p => p.Return());
+            nt.Add("RtlLookupElementGenericTable" + suffix, 2, tree.Begin, tree.Look, tree.Compared, tree.ReturnFound, p => p.Return());
             nt.Add("RtlDeleteElementGenericTable" + suffix, 2, tree.Begin, tree.Look, tree.Compared, tree.DeleteNode, p => p.Return(false), p => p.Return(true));
-            // (Table, Restart)
-            nt.Add("RtlEnumerateGenericTable" + suffix, p =>
-            {
-                var key = p.Arg(0) + (avl ? 0x38u : 0x18u);
-                return tree.Enumerate(p, p.Arg8(1) != 0 ? 0 : p.Memory.ReadU64(key), key);
-            });
-            nt.Add("RtlEnumerateGenericTableWithoutSplaying" + suffix, p => tree.Enumerate(p, p.Memory.ReadU64(p.Arg(1)), p.Arg(1)));
+            nt.Add("RtlEnumerateGenericTable" + suffix, tree.EnumerateFromOwnKey);
+            nt.Add("RtlEnumerateGenericTableWithoutSplaying" + suffix, tree.EnumerateFromKey);
             nt.Add("RtlGetElementGenericTable" + suffix, tree.GetElement);
-            nt.Add("RtlNumberGenericTableElements" + suffix, p => p.Return(p.Memory.ReadU32(p.Arg(0) + tree.Count)));
-            nt.Add("RtlIsGenericTableEmpty" + suffix, p => p.Return(p.Memory.ReadU32(p.Arg(0) + tree.Count) == 0));
+            nt.Add("RtlNumberGenericTableElements" + suffix, tree.Number);
+            nt.Add("RtlIsGenericTableEmpty" + suffix, tree.IsEmpty);
         }
     }
 
     /// <summary>Where one kind of table keeps things, and what it does with them.</summary>
-    private sealed class Shape(bool avl)
+    private readonly struct Shape(bool avl)
     {
         public ulong Compare => avl ? 0x48u : 0x28u;
 
@@ -56,6 +43,20 @@ internal static partial class Rtl
         public ulong Data => avl ? 0x20u : 0x28u;
 
         private ulong RootField(Processor p) => p.Arg(0) + (avl ? 0x10u : 0u);
+
+        // (Table, Compare, Allocate, Free, Context)
+        public Next Initialize(Processor p)
+        {
+            p.Memory.Fill(p.Arg(0), avl ? 0x68u : 0x48u, 0);
+            if (avl) p.Memory.WriteU64(p.Arg(0), p.Arg(0));
+            else new ListHead(p.Memory, p.Arg(0) + 8).Initialize();
+            for (var i = 0; i < 4; i++) p.Memory.WriteU64(p.Arg(0) + Compare + ((ulong)i * 8), p.Arg(i + 1));
+            return p.Return();
+        }
+
+        public Next Number(Processor p) => p.Return(p.Memory.ReadU32(p.Arg(0) + Count));
+
+        public Next IsEmpty(Processor p) => p.Return(p.Memory.ReadU32(p.Arg(0) + Count) == 0);
 
         // Steps of every search: 0 begin, 1 look, 2 compared, 3 found, 4 not there.
         public Next Begin(Processor p)
@@ -90,6 +91,8 @@ internal static partial class Rtl
                     throw new UnmodelledException("nt!" + p.RoutineName, $"a compare routine that returns {(uint)p.Result}");
             }
         }
+
+        public Next ReturnFound(Processor p) => p.Return(p[0] + Data);
 
         public Next ReturnExisting(Processor p)
         {
@@ -157,7 +160,17 @@ internal static partial class Rtl
             if (by != 0) m.WriteU64(by, !root ? parent : avl ? p.Arg(0) : by);
         }
 
-        public Next Enumerate(Processor p, ulong after, ulong key)
+        // (Table, Restart)
+        public Next EnumerateFromOwnKey(Processor p)
+        {
+            var key = p.Arg(0) + (avl ? 0x38u : 0x18u);
+            return Enumerate(p, p.Arg8(1) != 0 ? 0 : p.Memory.ReadU64(key), key);
+        }
+
+        // (Table, RestartKey*)
+        public Next EnumerateFromKey(Processor p) => Enumerate(p, p.Memory.ReadU64(p.Arg(1)), p.Arg(1));
+
+        private Next Enumerate(Processor p, ulong after, ulong key)
         {
             var next = after == 0 ? First(p) : Following(p, after);
             p.Memory.WriteU64(key, next);
