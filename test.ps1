@@ -51,10 +51,13 @@ foreach ($project in Get-ChildItem -Path (Join-Path $root 'tests\*.Tests\*.cspro
     $skipped += $xml.SelectNodes('//testcase/skipped').Count
 }
 
-if ($code -ne 0 -and $failed -eq 0) {
-    [Console]::Error.WriteLine("dotnet test ended with $code, although no report tells of a failed test.")
-    $failed = 1
-    $run++
+if ($code -ne 0) {
+    [Console]::Error.WriteLine("dotnet test ended with $code.")
+    if ($failed -eq 0) {
+        [Console]::Error.WriteLine('No report tells of a failed test, so something else failed.')
+        $failed = 1
+        $run++
+    }
 }
 $passed = [Math]::Max(0, $run - $failed - $skipped)
 if ($passed + $failed -eq 0) {
