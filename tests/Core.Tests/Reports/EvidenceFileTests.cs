@@ -96,7 +96,7 @@ public sealed class EvidenceFileTests
         var text = EvidenceText.Of(all);
         var reading = () => EvidenceText.Read(text[..^5]);
 
-        reading.Should().Throw<UnusableRunFolderException>().WithMessage($"*line {all.Count()}:*");
+        reading.Should().Throw<UnusableRunFolderException>().WithMessage($"*line {all.Count}:*");
     }
 
     [Fact]
