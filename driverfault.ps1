@@ -58,7 +58,7 @@ function Invoke-Publish([string] $dotnet, [string] $output, [string[]] $more) {
     try {
         # Windows PowerShell makes an error of every line that a program writes to standard error.
         $ErrorActionPreference = 'Continue'
-        & $dotnet publish $project -c Release --use-current-runtime --self-contained false "-p:ArtifactsPath=$artifacts" -o $output -nologo -v quiet @more *> $log
+        & $dotnet publish $project -c Release --use-current-runtime --self-contained false "-p:ArtifactsPath=$artifacts" '-p:RunAnalyzers=false' -o $output -nologo -v quiet @more *> $log
         return $LASTEXITCODE -eq 0
     }
     finally {
