@@ -86,7 +86,7 @@ function New-Build {
         $name = 'build-' + [IO.Path]::GetRandomFileName().Replace('.', '')
         $output = Join-Path $folder $name
         if (-not (Invoke-Publish $dotnet $output @('-p:PublishReadyToRun=true'))) {
-            # Compiled ahead, it starts in a third of the time; the compiler for that is a package which not every feed has.
+            # Compiled ahead, it takes half the time; the compiler for that is a package which not every feed has.
             $log = @(Get-Content -LiteralPath (Join-Path $folder 'build.log'))
             if (($log -match 'crossgen|ReadyToRun|NETSDK1094') -and (Invoke-Publish $dotnet $output @())) {
                 [Console]::Error.WriteLine('driverfault: the ahead-of-time compiler is not to be had here, so each start is slower')

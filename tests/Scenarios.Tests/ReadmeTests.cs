@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Scenarios.Tests;
 
-/// <summary>README.md tells the truth.</summary>
+/// <summary>README.md tells the truth, and the documents hang together.</summary>
 public sealed partial class ReadmeTests
 {
     private static readonly string Readme = File.ReadAllText(Repository.File("README.md"));
@@ -31,11 +31,35 @@ public sealed partial class ReadmeTests
         Options().Matches(Readme).Select(option => option.Value).Distinct().Should().OnlyContain(option => help.Contains(option, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void Every_link_between_documents_leads_somewhere()
+    {
+        var documents = Directory.EnumerateFiles(Repository.Root, "*.md").Concat(new[] { "docs", "driver", "tests", "src", "results" }
+            .SelectMany(folder => Directory.EnumerateFiles(Repository.File(folder), "*.md", folder == "results" ? SearchOption.TopDirectoryOnly : SearchOption.AllDirectories)));
+
+        var dead = documents.SelectMany(document => Links().Matches(File.ReadAllText(document)).Select(link => link.Groups["to"].Value)
+            .Where(to => !Path.Exists(Path.Combine(Path.GetDirectoryName(document)!, to))).Select(to => $"{Path.GetRelativePath(Repository.Root, document)}: {to}"));
+
+        dead.Should().BeEmpty();
+    }
+
+    [Fact]
+    public void Every_decision_is_in_the_list_of_decisions()
+    {
+        var list = File.ReadAllText(Repository.File("docs", "decisions", "README.md"));
+
+        Directory.EnumerateFiles(Repository.File("docs", "decisions"), "*.md").Select(page => Path.GetFileName(page)!).Where(page => page != "README.md")
+            .Should().OnlyContain(page => list.Contains($"({page})", StringComparison.Ordinal));
+    }
+
     // Where things lie in guest memory may change with every routine of the kernel; what is told of them may not.
     private static string[] Shape(string text) => [.. text.TrimEnd().Split('\n').Select(line => Numbers().Replace(line.TrimEnd(), "#"))];
 
     [GeneratedRegex("```\n(?<text>.*?)```", RegexOptions.Singleline)]
     private static partial Regex Blocks();
+
+    [GeneratedRegex(@"\]\((?!https?:)(?<to>[^)#]+)")]
+    private static partial Regex Links();
 
     [GeneratedRegex(@"(?<=[\s`])--[a-z][a-z-]+")]
     private static partial Regex Options();
