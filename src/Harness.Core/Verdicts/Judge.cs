@@ -28,6 +28,9 @@ public static class Judge
             .ToList();
         if (outcomes.Count + kept.Count == 0) obstacles.Add("The story promises nothing, so there is nothing to judge.");
 
+        // An IRP that was never marked pending is the explanation of a caller that nothing wakes any more.
+        if (findings.Exists(f => f.Id == PendingRule.NotMarked)) findings.RemoveAll(f => f.Id == OutcomeRule.Unexplained);
+
         var proven = findings.Where(f => !f.Expected && f.Id != OutcomeRule.Unexplained).ToList();
         var verdict = proven.Count > 0 ? Verdict.Fail : obstacles.Count > 0 ? Verdict.Inconclusive : Verdict.Pass;
         var because = verdict switch

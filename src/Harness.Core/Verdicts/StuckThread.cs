@@ -36,8 +36,14 @@ internal sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Funct
     internal const string CancelThreadIo = "nt!IoCancelThreadIo";
     internal const string CleanupProcessResources = "nt!IopCleanupProcessResources";
 
-    /// <summary>Waiting, in kernel mode, not alertable: neither the exit APC nor an alert ends such a wait.</summary>
-    internal bool WaitsForGood => Thread is { WaitMode: ProcessorMode.KernelMode, Alertable: false } && (Thread.State == ThreadState.Waiting || BetweenPolls);
+    /// <summary>
+    /// Waiting, in kernel mode, not alertable: neither the exit APC nor an alert ends such a wait. Nor does either end a driver's own alertable
+    /// one: user APCs are delivered to waits in user mode only (learn.microsoft.com, Waits and APCs), and termination alerts nobody.
+    /// </summary>
+    internal bool WaitsForGood => Thread.WaitMode == ProcessorMode.KernelMode && (!Thread.Alertable || Hold == Hold.BlockedInDispatch) && (Thread.State == ThreadState.Waiting || BetweenPolls);
+
+    /// <summary>"(Executive) KernelMode Non-Alertable", as a kernel debugger says it.</summary>
+    internal string Wait => $"({Thread.WaitReason}) {Thread.WaitMode} {(Thread.Alertable ? "Alertable" : "Non-Alertable")}";
 
     /// <summary>The polls of IopCancelAlertedRequest and IoCancelThreadIo: the delay is over and the thread is about to look again.</summary>
     private bool BetweenPolls => Thread is { WaitReason: WaitReason.DelayExecution, State: ThreadState.Ready or ThreadState.DeferredReady or ThreadState.Standby };

@@ -55,7 +55,7 @@ internal static class ZombieRule
         Terminated(testimony),
         new Fact("process still listed", at.State?.Listed, at.State is null ? null : Citation.Of(at.States)),
         new Fact("process object not signalled", !at.State?.Signalled, at.State is null ? null : Citation.Of(at.States)),
-        FromMemory("a thread waits in kernel mode, not alertable", at, stuck?.WaitsForGood ?? false),
+        FromMemory(stuck is { Hold: Hold.BlockedInDispatch, Thread.Alertable: true } ? "a thread waits in kernel mode, alertable, which no exit ends" : "a thread waits in kernel mode, not alertable", at, stuck?.WaitsForGood ?? false),
     ];
 
     // A stack that could not be read says nothing about what is on it.
@@ -99,7 +99,7 @@ internal static class ZombieRule
         var place = stuck.Function is null ? "" : $" in {stuck.Function}";
         var irp = stuck.Irp is null ? "" : $" It has {Spelled.Irp(stuck.Irp)}, current stack location {stuck.Irp.CurrentLocation} of {stuck.Irp.StackCount}{(stuck.Irp.Cancel ? "" : "; nobody has cancelled it")}{CancelRoutineNow(stuck)}.";
         var says = $"{testimony.Victim} was still there {Since(testimony, at)}: {Blame(at.Record!, stuck)}. "
-            + $"Thread {stuck.Thread.Tid} waits{place}: ({stuck.Thread.WaitReason}) KernelMode Non-Alertable ({Citation.Of(at.Memory)}).{irp}";
+            + $"Thread {stuck.Thread.Tid} waits{place}: {stuck.Wait} ({Citation.Of(at.Memory)}).{irp}";
         return new Finding(id, title, null, [], stuck.Driver, says, expected);
     }
 

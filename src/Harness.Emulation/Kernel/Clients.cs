@@ -204,6 +204,8 @@ internal sealed class Clients(Machine machine)
     public void Act(Processor p)
     {
         if (!TryLocate(p.Registers.Rip, out var at)) throw new BugCheckException(0xFC, p.Registers.Rip, 0, 0, 0);
+        var thread = p.CurrentThread;
+        thread.CurrentRunTime = 0;
         if (at.Act is null) EndOfScript(p, at);
         else if (at.Returned) CallCameBack(p, at, at.Act);
         else BeginAct(p, at, at.Act);
@@ -379,7 +381,10 @@ internal sealed class Clients(Machine machine)
             ? new ConditionPassed("waiting", until.Process, until.Request, IsWaiting(until, out _))
             : new ConditionPassed("gone", ((UntilGone)condition).Process, null, IsOver(condition)));
 
-    /// <summary>The request is with the driver, and its issuer waits for it. <paramref name="done"/>: it can't come to that any more.</summary>
+    /// <summary>
+    /// The request is with the driver, and its issuer waits: synchronous, in nt for the file object or in the driver itself for whatever;
+    /// overlapped, for nothing. <paramref name="done"/>: it can't come to that any more.
+    /// </summary>
     private bool IsWaiting(UntilWaiting until, out bool done)
     {
         var m = machine.Memory;
@@ -398,7 +403,7 @@ internal sealed class Clients(Machine machine)
         done = progress == CameBack;
         foreach (var thread in client.Threads)
             foreach (var irp in Io.OutstandingIrps(thread))
-                if (irp.UserIosb == request.Block && thread.State == ThreadState.Waiting && new WaitBlock(m, thread.WaitBlockList).Object.Address == irp.OriginalFileObject.Event.Address) return true;
+                if (irp.UserIosb == request.Block && thread.State == ThreadState.Waiting) return true;
         return false;
     }
 

@@ -23,6 +23,19 @@ internal sealed class UnmodelledException(string what, string detail) : Exceptio
     public string Detail { get; } = detail;
 }
 
+/// <summary>The driver broke a rule that Windows does not enforce at once: a finding, and the end of the run.</summary>
+/// <param name="id">The finding.</param>
+/// <param name="by">"driver.sys+0x1234".</param>
+/// <param name="detail">One sentence.</param>
+internal sealed class DriverFaultException(string id, string by, string detail) : Exception($"{id}: {detail}")
+{
+    public string Id { get; } = id;
+
+    public string By { get; } = by;
+
+    public string Detail { get; } = detail;
+}
+
 /// <summary>A routine of nt raises an exception into its caller (ExRaiseStatus).</summary>
 internal sealed class RaisedStatusException(NtStatus status) : Exception(status.ToString())
 {

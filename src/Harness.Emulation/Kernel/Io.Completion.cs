@@ -9,7 +9,8 @@ internal static partial class Io
 {
     private static void DefineCompletion(NtRoutines nt)
     {
-        nt.Add("IofCompleteRequest", BeginCompletion, NextLocation, CompletionRoutineReturned, FinishCompletion, p => p.Return());
+        // Locals: 0 a completion routine, 1 its IRQL.
+        nt.Add("IofCompleteRequest", 2, BeginCompletion, NextLocation, CompletionRoutineReturned, FinishCompletion, p => p.Return());
         nt.Add("IoCompleteRequest", p => p.Call("IofCompleteRequest", 1, p.Arg(0), p.Arg(1)), p => p.Return());
         // Locals: 0 file object to let go.
         nt.Add("IopCompleteRequest", 1, CompleteInThread, p => p.Return());
@@ -55,6 +56,8 @@ internal static partial class Io
             location.Argument1 = location.Argument2 = location.Argument3 = location.Argument4 = 0;
             location.FileObject = default;
             var device = irp.CurrentLocation > irp.StackCount ? 0 : irp.Current.DeviceObject.Address;
+            p[0] = routine;
+            p[1] = p.Irql;
             return p.Call(routine, 2, device, irp.Address, context);
         }
         if (irp.PendingReturned && irp.CurrentLocation <= irp.StackCount)
@@ -76,9 +79,12 @@ internal static partial class Io
         return p.Goto(3);
     }
 
-    private static Next CompletionRoutineReturned(Processor p) =>
+    private static Next CompletionRoutineReturned(Processor p)
+    {
+        Ke.RequireLevel(p, p[0], "a completion routine", (byte)p[1]);
         // The completion routine may have freed the IRP when it says so.
-        p.ResultStatus == NtStatus.MoreProcessingRequired ? p.Return() : p.Goto(1);
+        return p.ResultStatus == NtStatus.MoreProcessingRequired ? p.Return() : p.Goto(1);
+    }
 
     private static Next FinishCompletion(Processor p)
     {

@@ -21,7 +21,7 @@ internal static partial class Io
         nt.Add("IoCsqInitializeEx", p => InitializeQueue(p, CsqExType));
         nt.Add("IoCsqInsertIrp", p => p.Call("IoCsqInsertIrpEx", 1, p.Arg(0), p.Arg(1), p.Arg(2), 0), p => p.Return());
         // IoCsqInsertIrpEx(Csq, Irp, Context, InsertContext). Locals: 0 the driver's IRQL, 1 status.
-        nt.Add("IoCsqInsertIrpEx", 2, BeginQueueing, MarkQueued, InsertQueued, InsertedInQueue, SetQueueCancel, CheckQueuedCancel, CompleteQueued, UnlockQueued, p => p.Return(p[1]));
+        nt.Add("IoCsqInsertIrpEx", 2, BeginQueueing, MarkQueued, InsertQueued, InsertedInQueue, SetQueueCancel, CheckQueuedCancel, UnlockCancelledAtOnce, CompleteCancelledAtOnce, UnlockQueued, p => p.Return(p[1]));
         // IoCsqRemoveIrp(Csq, Context). Locals: 0 IRQL, 1 the IRP.
         nt.Add("IoCsqRemoveIrp", 2, p => CallQueue(p, CsqAcquire, 1, p.LocalAddress(0)), TakeByContext, ForgetContext, p => p.Return(p[1]));
         // IoCsqRemoveNextIrp(Csq, PeekContext). Locals: 0 IRQL, 1 the IRP.
@@ -76,7 +76,7 @@ internal static partial class Io
         if (p.Memory.ReadU32(p.Arg(0)) != CsqExType || p.ResultStatus.IsSuccess) return p.Goto(4);
         p[1] = p.ResultStatus.Value;
         if (p.Arg(2) != 0) p.Memory.WriteU64(p.Arg(2) + 8, 0);
-        return p.Goto(7);
+        return p.Goto(8);
     }
 
     private static Next SetQueueCancel(Processor p)
@@ -89,20 +89,24 @@ internal static partial class Io
     private static Next CheckQueuedCancel(Processor p)
     {
         var irp = IrpAt(p, p.Arg(1));
-        if (!irp.Cancel) return p.Goto(7);
+        if (!irp.Cancel) return p.Goto(8);
         var routine = irp.CancelRoutine;
         irp.CancelRoutine = 0;
         // Taken already: the cancel routine waits for the queue's lock and will do the rest.
-        return routine == 0 ? p.Goto(7) : CallQueue(p, CsqRemove, 6, p.Arg(1));
+        return routine == 0 ? p.Goto(8) : CallQueue(p, CsqRemove, 6, p.Arg(1));
     }
 
-    private static Next CompleteQueued(Processor p)
+    // Whether Windows still holds the queue's lock when it has the IRP completed here is documented nowhere. ReactOS does; to let go of it first
+    // is what the cancel routine does too, and blames no driver whose callback takes the lock itself.
+    private static Next UnlockCancelledAtOnce(Processor p)
     {
         ForgetQueue(p, p.Arg(1));
-        return CallQueue(p, CsqComplete, 7, p.Arg(1));
+        return CallQueue(p, CsqRelease, 7, p[0]);
     }
 
-    private static Next UnlockQueued(Processor p) => CallQueue(p, CsqRelease, 8, p[0]);
+    private static Next CompleteCancelledAtOnce(Processor p) => CallQueue(p, CsqComplete, 9, p.Arg(1));
+
+    private static Next UnlockQueued(Processor p) => CallQueue(p, CsqRelease, 9, p[0]);
 
     private static void ForgetQueue(Processor p, ulong irp)
     {

@@ -19,7 +19,7 @@ internal static partial class Io
         nt.Add("NtWriteFile", 4, p => OpenRequest(p, p.Arg(0), p.Arg(1)), AcquireFileLock, FileLockWaited, p => BuildTransfer(p, IrpMajor.Write), RequestDone);
         // Local 0: the file object, where the completion routine of the I/O manager looks for it.
         nt.Add("IopSynchronousServiceTail", 1, QueueAndCall, DispatchCameBack, WaitEnded, SynchronousDone, DeferredDone, AfterDispatch);
-        nt.Add("IofCallDriver", CallDriver, p => p.Return(p.Result));
+        nt.Add("IofCallDriver", 2, CallDriver, DriverReturned);
         nt.Add("IoCallDriver", p => p.Call("IofCallDriver", 1, p.Arg(0), p.Arg(1)), p => p.Return(p.Result));
     }
 
@@ -264,7 +264,7 @@ internal static partial class Io
         return p.Return(status);
     }
 
-    // IofCallDriver(DeviceObject, Irp)
+    // IofCallDriver(DeviceObject, Irp). Locals: 0 the dispatch routine, 1 its IRQL.
     private static Next CallDriver(Processor p)
     {
         var machine = p.Machine;
@@ -278,7 +278,15 @@ internal static partial class Io
         var routine = device.DriverObject.MajorFunction(location.MajorFunction);
         uint? code = location.MajorFunction is IrpMajor.DeviceControl or IrpMajor.InternalDeviceControl ? location.IoControlCode : null;
         machine.Log(new IrpSent(new(irp.Address), machine.RequestOf(irp), location.MajorFunction, code, NameOf(machine, device), machine.ModuleOf(routine), irp.CurrentLocation, (int)p.CurrentThread.UniqueThread));
+        p[0] = routine;
+        p[1] = p.Irql;
         return p.Call(routine, 1, device.Address, irp.Address);
+    }
+
+    private static Next DriverReturned(Processor p)
+    {
+        Ke.RequireLevel(p, p[0], "a dispatch routine", (byte)p[1]);
+        return p.Return(p.Result);
     }
 
     /// <summary>IoGetRelatedDeviceObject: the top of the device stack.</summary>

@@ -9,7 +9,7 @@ internal static partial class Ke
     private static void DefineDpcs(NtRoutines nt)
     {
         nt.Trap("KiDispatchInterrupt", DispatchInterrupt, DispatchInterruptPreempts, ExitToUser);
-        nt.Add("KiRetireDpcList", p => p.Goto(1), RetireDpcs);
+        nt.Add("KiRetireDpcList", 1, BeginRetiringDpcs, RetireDpcs);
         nt.Add("KeInitializeDpc", p => InitializeDpc(p, 0x13));
         nt.Add("KeInitializeThreadedDpc", p => InitializeDpc(p, 0x1A));
         nt.Add("KeInsertQueueDpc", p => p.Return(QueueDpc(p.Machine, new Dpc(p.Memory, p.Arg(0)), p.Arg(1), p.Arg(2), p)));
@@ -88,21 +88,30 @@ internal static partial class Ke
     private static Next DispatchInterruptPreempts(Processor p)
     {
         var thread = p.CurrentThread;
-        if (HighestReady(p.Memory) > thread.Priority && thread.Address != p.IdleThread.Address)
-        {
-            Ready(p.Machine, thread, first: true);
-            return p.Call("KiSwapContext", 2);
-        }
-        return p.Goto(2);
+        if (thread.Address == p.IdleThread.Address) return p.Goto(2);
+        var next = HighestReady(p.Memory);
+        // A thread that is preempted stays first of its priority; one whose quantum is over goes to the end.
+        if (next <= thread.Priority && (next < thread.Priority || thread.CurrentRunTime < thread.QuantumTarget)) return p.Goto(2);
+        Ready(p.Machine, thread, first: next > thread.Priority);
+        return p.Call("KiSwapContext", 2);
+    }
+
+    // Local 0: the routine that runs.
+    private static Next BeginRetiringDpcs(Processor p)
+    {
+        p[0] = 0;
+        return p.Goto(1);
     }
 
     private static Next RetireDpcs(Processor p)
     {
+        if (p[0] != 0) RequireLevel(p, p[0], "a DPC", DispatchLevel);
         var list = NtData.DpcList(p.Memory, p.Number);
         if (list.IsEmpty) return p.Return();
         var dpc = new Dpc(p.Memory, list.Flink - 0x8);
         dpc.DpcListEntry.Remove();
         dpc.DpcData = 0;
+        p[0] = dpc.DeferredRoutine;
         return p.Call(dpc.DeferredRoutine, 1, dpc.Address, dpc.DeferredContext, dpc.SystemArgument1, dpc.SystemArgument2);
     }
 }

@@ -46,6 +46,17 @@ internal static partial class Ke
         p.Machine.LockReleased(spinLock);
     }
 
+    /// <summary>
+    /// A routine of a driver has come back: at the IRQL it was called at, or the run ends here. Windows goes on and stops later, where nobody can
+    /// tell whose fault it was; Driver Verifier stops here too (bug check 0xC9, code 5, for a dispatch routine, learn.microsoft.com).
+    /// </summary>
+    public static void RequireLevel(Processor p, ulong routine, string what, byte irql)
+    {
+        if (p.Irql == irql) return;
+        var name = p.Machine.NameOf(routine);
+        throw new DriverFaultException("irql-not-restored", name, $"{name}, {what}, was called at IRQL {irql} and returned at IRQL {p.Irql}.");
+    }
+
     private static Next AcquireRaising(Processor p, byte level)
     {
         // IRQL goes up before the lock is tried, and stays up while it is contended.

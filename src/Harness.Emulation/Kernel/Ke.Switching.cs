@@ -7,6 +7,12 @@ namespace Harness.Emulation.Kernel;
 /// <summary>Which thread runs, and how one stops and another goes on: its state is all on its own kernel stack.</summary>
 internal static partial class Ke
 {
+    /// <summary>
+    /// The least that a thread executes before another of its priority may follow. A quantum of Windows is longer, but what is left of it when
+    /// driver code begins may be anything.
+    /// </summary>
+    private const uint Quantum = 20_000;
+
     private static Routine SwapContextRoutine => NtImage.Instance.RoutineOf("KiSwapContext");
 
     private static void DefineSwitching(NtRoutines nt)
@@ -101,6 +107,7 @@ internal static partial class Ke
         next.Running = true;
         next.State = ThreadState.Running;
         next.ContextSwitches++;
+        next.QuantumTarget = next.CurrentRunTime + Quantum;
         p.CurrentThread = next;
         var process = next.ApcState.Process;
         p.Registers.Cr3 = process.DirectoryTableBase;
@@ -221,10 +228,11 @@ internal static partial class Ke
     private static Next Idle(Processor p)
     {
         p.Irql = DispatchLevel;
+        var idle = p.CurrentThread;
+        idle.CurrentRunTime = 0;
         if (!NtData.DpcList(p.Memory, p.Number).IsEmpty) return p.Call("KiRetireDpcList", 1);
         if (NtData.ReadySet(p.Memory) != 0)
         {
-            var idle = p.CurrentThread;
             idle.State = ThreadState.Ready;
             return p.Call("KiSwapContext", 1);
         }

@@ -193,6 +193,7 @@ internal static partial class Ke
         thread.WaitMode = mode;
         thread.Alertable = alertable;
         thread.WaitIrql = p.Irql;
+        thread.CurrentRunTime = 0;
         thread.WaitTime = (uint)(NtData.InterruptTime(p.Memory) / Machine.TickLength);
         p.Irql = DispatchLevel;
         return p.Call("KiCommitThreadWait", 2, thread.Address);

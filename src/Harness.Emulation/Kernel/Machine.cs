@@ -23,20 +23,20 @@ internal sealed class Machine
     public const uint TickLength = 156_250;
 
     /// <summary>Instructions that one processor executes before another may be chosen.</summary>
-    private const long Slice = 20_000;
+    private const uint Slice = 20_000;
 
-    /// <summary>Virtual time that a whole slice of driver code takes, in 100 ns units: two instructions a nanosecond.</summary>
+    /// <summary>Virtual time that a whole slice takes, in 100 ns units: two instructions a nanosecond.</summary>
     private const ulong SliceTime = 100;
 
-    /// <summary>Instructions, and steps of nt, that one thread may take without waiting before it is taken to loop for ever.</summary>
-    private const long MostInstructions = 200_000_000, MostSteps = 20_000_000;
+    /// <summary>Instructions that a step of nt counts for.</summary>
+    private const uint StepWork = 20;
+
+    /// <summary>Instructions that one thread may execute without waiting, a tenth of a second, before it is taken to loop for ever.</summary>
+    private const uint MostWork = 200_000_000;
 
     private readonly EvidenceLog _evidence;
     private readonly List<Module> _modules = [];
-    private readonly Dictionary<ulong, string> _unmodelled = [];
     private readonly bool _fromSeed;
-    private ulong _busy;
-    private long _instructions, _steps;
 
     public Machine(ulong seed, int processors, EvidenceLog evidence)
     {
@@ -50,6 +50,7 @@ internal sealed class Machine
         Ob.CreateTypes(this);
         AddModule("ntoskrnl.exe", "\\SystemRoot\\system32\\ntoskrnl.exe", NtImage.Base, NtImage.SizeOfImage, 0, 0);
         StartProcessors();
+        Unmodelled = new UnmodelledExports(Memory);
         Clients = new Clients(this);
         KernelMemory = new GuestKernelMemory(this);
     }
@@ -59,6 +60,8 @@ internal sealed class Machine
     public IReadOnlyList<Processor> Processors { get; }
 
     public Clients Clients { get; }
+
+    public UnmodelledExports Unmodelled { get; }
 
     public GuestKernelMemory KernelMemory { get; }
 
@@ -162,18 +165,7 @@ internal sealed class Machine
         if (import.Name is { } name && NtImage.Instance.TryFind(name, out var address)) return address;
         var text = import.Name ?? $"{import.Library}!#{import.Ordinal}";
         missing.Add(text);
-        return UnmodelledExport(text);
-    }
-
-    /// <summary>An address of its own for an export that isn't modelled: calling it or reading it as a variable stops the run.</summary>
-    public ulong UnmodelledExport(string name)
-    {
-        foreach (var (known, text) in _unmodelled)
-            if (text == name) return known;
-        var address = AddressMap.Unmodelled + ((ulong)_unmodelled.Count * 0x10);
-        if (_unmodelled.Count % 0x100 == 0) Memory.Map(address, 0x1000, PageAccess.Execute | PageAccess.Slots);
-        _unmodelled.Add(address, name);
-        return address;
+        return Unmodelled.Import(text);
     }
 
     public void DriverEntryReturned(DriverObject driver, NtStatus status, IReadOnlyList<string> devices)
@@ -235,7 +227,10 @@ internal sealed class Machine
                 return;
             }
             p.Registers.Tsc = NtData.InterruptTime(Memory) * 300;
-            Handle(p, p.Cpu.Run(Slice));
+            var retired = p.Cpu.InstructionsRetired;
+            var exit = p.Cpu.Run(Slice - (p.CurrentThread.CurrentRunTime % Slice));
+            Spend(p, (uint)(p.Cpu.InstructionsRetired - retired) + (exit.Kind == CpuExitKind.Slot ? StepWork : 0));
+            if (!Finished) Handle(p, exit);
         }
         catch (BugCheckException stop)
         {
@@ -249,6 +244,10 @@ internal sealed class Machine
         catch (RaisedStatusException raised)
         {
             p.Raise(raised.Status);
+        }
+        catch (DriverFaultException fault)
+        {
+            Fault(p, fault.Id, fault.By, fault.Detail);
         }
         catch (PoisonedAccessException poisoned)
         {
@@ -268,23 +267,17 @@ internal sealed class Machine
         switch (exit.Kind)
         {
             case CpuExitKind.Slot:
-                CountSteps(p);
                 if (NtImage.Instance.TrySlot(rip, out var slot)) p.RunSlot(slot);
-                else if (_unmodelled.TryGetValue(rip, out var name)) throw new UnmodelledException(name.Contains('!') ? name : "nt!" + name, "the driver called it; nothing after this call can be judged");
+                else if (Unmodelled.NameAt(rip) is { } name) throw new UnmodelledException(name.Contains('!') ? name : "nt!" + name, "the driver called it; nothing after this call can be judged");
                 else if (AddressMap.IsUser(rip)) Clients.Act(p);
                 else throw new BugCheckException(0xFC, rip, 0, 0, 2);
                 break;
             case CpuExitKind.Budget:
-                _instructions += Slice;
-                // Code that runs this long takes time, and a timer may be due.
-                AdvanceTo(NtData.InterruptTime(Memory) + SliceTime);
-                if (_instructions > MostInstructions) LoopsForEver(p, $"executed {MostInstructions:N0} instructions");
-                break;
             case CpuExitKind.Cr8Written:
             case CpuExitKind.InterruptsEnabled:
                 break;
             case CpuExitKind.PageFault:
-                if (_unmodelled.TryGetValue(exit.Address & ~0xFul, out var variable)) throw new UnmodelledException("nt!" + variable, "the driver read it as a variable");
+                if (Unmodelled.NameAt(exit.Address) is { } variable) throw new UnmodelledException("nt!" + variable, "the driver read it as a variable");
                 PageFault(p, exit);
                 break;
             case CpuExitKind.ShadowViolation:
@@ -351,16 +344,17 @@ internal sealed class Machine
         Fault(p, id, by, $"{by} {(write ? "wrote" : "read")} {length} bytes at {new KernelAddress(address)}: {what}.");
     }
 
-    /// <summary>A thread that never waits: the counters begin again whenever another thread runs.</summary>
-    private void CountSteps(Processor p)
+    /// <summary>Work takes time: with every slice of it the clock moves, a timer may be due, and so may another thread of the same priority.</summary>
+    private void Spend(Processor p, uint work)
     {
-        var thread = p.CurrentThread.Address;
-        if (thread != _busy) (_busy, _instructions, _steps) = (thread, 0, 0);
-        if (++_steps > MostSteps) LoopsForEver(p, $"called nt {MostSteps / 2:N0} times or more");
+        var thread = p.CurrentThread;
+        var was = thread.CurrentRunTime;
+        var now = thread.CurrentRunTime = was + work;
+        if (now / Slice == was / Slice) return;
+        AdvanceTo(NtData.InterruptTime(Memory) + SliceTime);
+        if (now >= thread.QuantumTarget) p.Request(Ke.DispatchLevel);
+        if (now > MostWork) Fault(p, "endless-loop", CallerOf(p), $"The driver executed {MostWork:N0} instructions without waiting; it was at {CallerOf(p)}.");
     }
-
-    private void LoopsForEver(Processor p, string what) =>
-        Fault(p, "endless-loop", NameOf(p.Registers.Rip), $"The driver {what} without waiting; it was at {NameOf(p.Registers.Rip)}.");
 
     private void Fault(Processor p, string id, string by, string detail)
     {
@@ -478,7 +472,7 @@ internal sealed class Machine
     public string CallerOf(Processor p)
     {
         var rip = p.Registers.Rip;
-        if (!NtImage.Contains(rip)) return NameOf(_unmodelled.ContainsKey(rip) ? Memory.ReadU64(p.Registers.Rsp) : rip);
+        if (!NtImage.Contains(rip)) return NameOf(Unmodelled.NameAt(rip) is not null ? Memory.ReadU64(p.Registers.Rsp) : rip);
         // The innermost driver frame: after a tail call the return address is nt's.
         foreach (var frame in Frames(p))
             if (frame.Module is not (null or "nt")) return NameOf(frame.Address.Value);

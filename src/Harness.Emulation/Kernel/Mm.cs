@@ -33,7 +33,8 @@ internal static partial class Mm
         nt.Add("MmGetSystemRoutineAddress", p =>
         {
             var name = DriverMemory.Counted(p, p.Arg(0), wide: true);
-            return p.Return(NtImage.Instance.TryFind(name, out var address) && !IsInternal(name) ? address : 0);
+            // What Windows exports and is not modelled is there, and says so when it is called.
+            return p.Return(NtImage.Instance.TryFind(name, out var address) && !IsInternal(name) || p.Machine.Unmodelled.TryFind(name, out address) ? address : 0);
         });
     }
 

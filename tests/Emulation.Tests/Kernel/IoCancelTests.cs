@@ -82,12 +82,24 @@ public sealed class IoCancelTests
         run.All<CancelRequested>().Should().BeEmpty();
     }
 
+    [Fact]
+    public void A_dispatch_routine_that_returns_at_another_IRQL_ends_the_run_and_is_named()
+    {
+        foreach (var variant in Variants)
+        {
+            var run = Asking(variant, 0x222030);
+
+            run.The<DriverFault>().Id.Should().Be("irql-not-restored", variant);
+            run.The<DriverFault>().By.Should().StartWith("kernel-probe.sys+");
+            run.Evidence[^1].Should().BeOfType<DriverFault>();
+        }
+    }
+
     [Theory]
     [InlineData(0x222020, 0x44)]
     [InlineData(0x222024, 0x48)]
     [InlineData(0x222028, 0x35)]
     [InlineData(0x22202C, 0x01)]
-    [InlineData(0x222030, 0x4A)]
     [InlineData(0x22203C, 0x0A)]
     public void What_stops_NT_stops_the_machine(uint question, uint code)
     {

@@ -13,6 +13,20 @@ internal readonly record struct Thread(GuestMemory Memory, ulong Address)
 
     public DispatcherHeader Header => new(Memory, Address);
 
+    /// <summary>The CurrentRunTime at which another thread of the same priority may have the processor.</summary>
+    public uint QuantumTarget
+    {
+        get => Memory.ReadU32(Address + 0x20);
+        set => Memory.WriteU32(Address + 0x20, value);
+    }
+
+    /// <summary>Instructions executed since the thread last waited or was in user mode.</summary>
+    public uint CurrentRunTime
+    {
+        get => Memory.ReadU32(Address + 0x50);
+        set => Memory.WriteU32(Address + 0x50, value);
+    }
+
     /// <summary>Where a system call starts pushing.</summary>
     public ulong InitialStack
     {
