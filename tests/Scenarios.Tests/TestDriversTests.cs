@@ -3,6 +3,7 @@ using FluentAssertions;
 using Harness.Cli;
 using Harness.Core.Nt;
 using Harness.Core.Stories;
+using Harness.Emulation;
 using Harness.Scenarios;
 using Scenarios.Tests.Vocabulary;
 using Xunit;
@@ -33,6 +34,19 @@ public sealed class TestDriversTests
             settle: Settle, input: words.Length > 1 ? Convert.FromHexString(words[1]) : []);
 
         row.Hold(run);
+    }
+
+    [Theory]
+    [MemberData(nameof(EveryRowInEveryVariant))]
+    public void Is_judged_alike_on_two_and_four_processors(string driver, string variant, string scenario, string request)
+    {
+        var row = Rows.Single(row => row.Driver == driver && row.Scenario == scenario && row.Request == request);
+        var words = request.Split(' ');
+        foreach (var processors in (int[])[2, 4])
+            for (ulong seed = 0; seed < 5; seed++)
+                row.Hold(Rehearsal.Of(ScenarioCatalogue.Named(scenario)!, Rehearsal.TestDriver(variant, driver, DeviceOf(driver)),
+                    checked((uint)HexText.ParseUInt64(words[0])),
+                    settle: Settle, input: words.Length > 1 ? Convert.FromHexString(words[1]) : [], seed: seed, target: new EmulatedTarget { Processors = processors }));
     }
 
     [Fact]

@@ -19,6 +19,9 @@ internal sealed class Clients(Machine machine)
     /// <summary>The harness's own thread goes before all others, so that a client which spins in its driver can't keep it from its story.</summary>
     private const byte ControllerPriority = 15, ClientPriority = 8, LastPriority = 1;
 
+    /// <summary>How long an observer waits for the other processors to come to rest: one that spins never does.</summary>
+    private const ulong MostYields = 1000;
+
     // A request's block in user memory: IO_STATUS_BLOCK +0, event handle +0x10, progress +0x18, file offset +0x20.
     private const ulong EventHandle = 0x10, Progress = 0x18, ByteOffset = 0x20;
     private const ulong Sent = 1, CameBack = 2;
@@ -49,6 +52,12 @@ internal sealed class Clients(Machine machine)
         thread.TrapFrame != 0 && TryLocate(new TrapFrame(machine.Memory, thread.TrapFrame).Rip, out var at) && at.Act is { } act ? RequestOf(act) : null;
 
     private static string? RequestOf(Act act) => act is IRequestAct request ? request.Request : null;
+
+    /// <summary>Processes of the story that have been created.</summary>
+    public int Count => _clients.Count;
+
+    /// <summary>A saved state from before the story has none of them.</summary>
+    public void CutBackTo(int count) => _clients.RemoveRange(count, _clients.Count - count);
 
     // Starting.
 
@@ -126,7 +135,7 @@ internal sealed class Clients(Machine machine)
                 client.Conditions.Add(act);
                 client.Places[act] = client.Allocate(m, 0x20);
                 break;
-            case Sleep or CancelIo or CancelIoEx or CancelSynchronousIo:
+            case Sleep or CancelIo or CancelIoEx or CancelSynchronousIo or Observe:
                 client.Places[act] = client.Allocate(m, 0x20);
                 break;
             default:
@@ -284,7 +293,8 @@ internal sealed class Clients(Machine machine)
                 Serve(p, "NtWaitForSingleObject", m.ReadU64(condition + ConditionHandle), 0, condition);
                 break;
             case Observe:
-                // What is ready at this very instant runs first: a thread that polls is seen waiting, not on its way to the next wait.
+                // What is ready at this very instant runs first, here and on other processors: a thread that polls is seen waiting, not on its
+                // way to the next wait.
                 SetPriority(p, LastPriority);
                 Serve(p, "NtYieldExecution");
                 break;
@@ -337,6 +347,12 @@ internal sealed class Clients(Machine machine)
         {
             ConditionPassed(act);
         }
+        else if (act is Observe && OthersRun(p) && m.ReadU64(at.Client.Places[act]) < MostYields)
+        {
+            m.WriteU64(at.Client.Places[act], m.ReadU64(at.Client.Places[act]) + 1);
+            p.Registers.Rip -= ReturnPlace;
+            return;
+        }
         else if (act is Observe observe)
         {
             SetPriority(p, ControllerPriority);
@@ -347,6 +363,8 @@ internal sealed class Clients(Machine machine)
         if (act is OpenDevice && status.IsError && at.Client.Name != Story.Controller) p.Registers.Rip = CodeOf(at.Client, at.Thread) + ((ulong)at.Client.Told[at.Thread].Acts.Count * ActStride);
         else p.Registers.Rip += ActStride - ReturnPlace;
     }
+
+    private bool OthersRun(Processor p) => machine.Processors.Any(other => other != p && !other.Halted);
 
     private static string CallName(Act act) => act switch
     {

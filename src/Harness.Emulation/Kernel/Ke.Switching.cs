@@ -51,26 +51,33 @@ internal static partial class Ke
         return set == 0 ? -1 : 63 - System.Numerics.BitOperations.LeadingZeroCount(set);
     }
 
+    /// <summary>
+    /// The next thread to run. One that was made ready while its processor had not yet saved it is not to be had: it goes on where it is saved.
+    /// </summary>
     private static bool TryTakeReady(Machine machine, out Structures.Thread thread)
     {
         var m = machine.Memory;
-        var priority = HighestReady(m);
-        if (priority < 0)
+        for (var priority = HighestReady(m); priority >= 0; priority--)
         {
-            thread = default;
-            return false;
+            var list = NtData.ReadyList(m, priority);
+            var count = 0;
+            for (var e = list.Flink; e != list.Address; e = m.ReadU64(e))
+                if (!AtReadyEntry(m, e).Running) count++;
+            if (count == 0) continue;
+            // Among threads of one priority the seed chooses.
+            var skip = machine.Choose(count);
+            var entry = list.Flink;
+            while (AtReadyEntry(m, entry).Running || skip-- > 0) entry = m.ReadU64(entry);
+            thread = AtReadyEntry(m, entry);
+            thread.WaitListEntry.Remove();
+            if (list.IsEmpty) NtData.SetReadySet(m, NtData.ReadySet(m) & ~(1ul << priority));
+            return true;
         }
-        var list = NtData.ReadyList(m, priority);
-        var entry = list.Flink;
-        // Among threads of one priority the seed chooses.
-        var count = 0;
-        for (var e = list.Flink; e != list.Address; e = m.ReadU64(e)) count++;
-        for (var skip = machine.Choose(count); skip > 0; skip--) entry = m.ReadU64(entry);
-        thread = new Structures.Thread(m, entry - 0xD8);
-        thread.WaitListEntry.Remove();
-        if (list.IsEmpty) NtData.SetReadySet(m, NtData.ReadySet(m) & ~(1ul << priority));
-        return true;
+        thread = default;
+        return false;
     }
+
+    private static Structures.Thread AtReadyEntry(GuestMemory m, ulong entry) => new(m, entry - 0xD8);
 
     /// <summary>Saves the running thread and loads the next one. The saved frame is what a debugger unwinds from.</summary>
     private static Next SwapContext(Processor p)
@@ -102,8 +109,8 @@ internal static partial class Ke
     public static Next Load(Processor p, Structures.Thread old)
     {
         var m = p.Memory;
-        if (!TryTakeReady(p.Machine, out var next)) next = p.IdleThread;
         old.Running = false;
+        if (!TryTakeReady(p.Machine, out var next)) next = p.IdleThread;
         next.Running = true;
         next.State = ThreadState.Running;
         next.ContextSwitches++;

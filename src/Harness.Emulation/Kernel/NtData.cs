@@ -15,7 +15,7 @@ internal static class NtData
         ActiveProcessHead = 0x000, LoadedModules = 0x010, TimerList = 0x020, CancelLock = 0x030, Clock = 0x040, SeedState = 0x048,
         NonPagedNext = 0x050, PagedNext = 0x058, StackNext = 0x060, NextCid = 0x068, NamedObjects = 0x070, SystemProcess = 0x080,
         WorkQueue = 0x088, IdleWorkers = 0x098, WorkerCount = 0x09C, NextImage = 0x0A0, WorkAvailable = 0x0A8, CompletionLock = 0x0C8, DatabaseLock = 0x0D0, NextDirectory = 0x0D8,
-        TimeReads = 0x0E0, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
+        TimeReads = 0x0E0, LastTurn = 0x0E4, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
         TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, ConfigurationInformation = 0x3040;
 
     /// <summary>Object types, in the order of their indexes (from 2, as on Windows).</summary>
@@ -90,6 +90,11 @@ internal static class NtData
     public static uint TimesRead(GuestMemory m) => m.ReadU32(Base + TimeReads);
 
     public static void SetTimesRead(GuestMemory m, uint value) => m.WriteU32(Base + TimeReads, value);
+
+    /// <summary>The processor that acted last, where they take turns.</summary>
+    public static int LastProcessor(GuestMemory m) => (int)m.ReadU32(Base + LastTurn);
+
+    public static void SetLastProcessor(GuestMemory m, int value) => m.WriteU32(Base + LastTurn, (uint)value);
 
     /// <summary>The state of the machine's only source of chance.</summary>
     public static ulong Chance(GuestMemory m) => m.ReadU64(Base + SeedState);

@@ -60,6 +60,13 @@ internal sealed class Processor(Machine machine, int number)
     /// <summary>The spin lock this processor spins on; 0: none.</summary>
     public ulong SpinsOn { get; set; }
 
+    /// <summary>All that a processor holds. Between two steps it has no more.</summary>
+    public ProcessorState State
+    {
+        get => new(Registers, Requested, Halted, SpinsOn);
+        set => (Registers, Requested, Halted, SpinsOn) = (value.Registers, value.Requested, value.Halted, value.SpinsOn);
+    }
+
     public void Request(byte irql) => Requested |= (byte)(1 << irql);
 
     // The frame of the step that runs.
@@ -145,7 +152,9 @@ internal sealed class Processor(Machine machine, int number)
     public Next Spin(ulong spinLock)
     {
         SpinsOn = spinLock;
-        return Again();
+        Again();
+        Machine.RequireRelease(this);
+        return default;
     }
 
     /// <summary>This step is tried again from its beginning.</summary>

@@ -280,6 +280,10 @@ public sealed unsafe class GuestMemory
     /// <exception cref="InvalidOperationException">The state is gone, or another memory's.</exception>
     public void Restore(MemoryState state) => Space = _log.Restore(state, _table, _changed);
 
+    /// <summary>Gives the newest saved state up and keeps what happened since.</summary>
+    /// <exception cref="InvalidOperationException">There is a newer state, or this one is gone.</exception>
+    public void Forget(MemoryState state) => _log.Forget(state);
+
     /// <summary>
     /// May a guest instruction make this access? When it may and lies on one page, the translation buffer has it afterwards.
     /// A store that may is one the caller will make: the saved state has its copy and decoded instructions are dropped.

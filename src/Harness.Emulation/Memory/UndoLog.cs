@@ -71,6 +71,23 @@ internal sealed unsafe class UndoLog(PageFrames frames)
         return mark.Space;
     }
 
+    /// <summary>Makes the newest saved state one with the one before it: it can't be restored any more, and costs nothing.</summary>
+    public void Forget(MemoryState state)
+    {
+        if (state.Depth != _marks.Count || _marks[^1].Stamp != state.Stamp) throw new InvalidOperationException("only the newest saved state can be forgotten");
+        var first = _marks[^1].Entries;
+        _marks.RemoveAt(_marks.Count - 1);
+        for (var i = first; i < _entries.Count; i++)
+        {
+            var entry = _entries[i];
+            entry.Page.CopiedAtDepth = Math.Min(entry.Page.CopiedAtDepth, Depth);
+            if (Depth > 0) continue;
+            if (entry.Change == Change.Written) frames.Return(entry.Copy);
+            if (entry.Change == Change.Unmapped) frames.Return(entry.Page.Frame);
+        }
+        if (Depth == 0) _entries.Clear();
+    }
+
     private void Undo(in Entry entry, PageTable table, Action<Page> changed)
     {
         var page = entry.Page;

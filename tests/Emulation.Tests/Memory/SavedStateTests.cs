@@ -43,6 +43,53 @@ public class SavedStateTests
     }
 
     [Fact]
+    public void A_forgotten_state_leaves_the_one_before_it_whole()
+    {
+        _memory.WriteU64(A, 1);
+        var first = _memory.Save();
+        _memory.WriteU64(A, 2);
+        var second = _memory.Save();
+        _memory.WriteU64(A, 3);
+        _memory.WriteU64(B, 3);
+        _memory.Unmap(A + GuestMemory.PageSize, GuestMemory.PageSize);
+        _memory.Forget(second);
+        _memory.ReadU64(A).Should().Be(3);
+        _memory.WriteU64(B, 4);
+
+        _memory.Restore(first);
+
+        _memory.ReadU64(A).Should().Be(1);
+        _memory.ReadU64(B).Should().Be(0);
+        _memory.AccessOf(A + GuestMemory.PageSize).Should().Be(ReadWrite);
+        _memory.Invoking(m => m.Restore(second)).Should().Throw<InvalidOperationException>();
+    }
+
+    [Fact]
+    public void Without_any_state_left_nothing_is_kept_back()
+    {
+        var state = _memory.Save();
+        _memory.WriteU64(A, 2);
+        _memory.Unmap(B, GuestMemory.PageSize);
+        _memory.Forget(state);
+        var next = _memory.Save();
+        _memory.WriteU64(A, 3);
+
+        _memory.Restore(next);
+
+        _memory.ReadU64(A).Should().Be(2);
+        _memory.AccessOf(B).Should().Be(PageAccess.None);
+    }
+
+    [Fact]
+    public void Only_the_newest_state_can_be_forgotten()
+    {
+        var first = _memory.Save();
+        _memory.Save();
+
+        _memory.Invoking(m => m.Forget(first)).Should().Throw<InvalidOperationException>();
+    }
+
+    [Fact]
     public void States_nest_and_restoring_an_older_one_drops_the_newer()
     {
         _memory.WriteU64(A, 1);

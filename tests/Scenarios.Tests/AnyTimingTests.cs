@@ -1,0 +1,30 @@
+using FluentAssertions;
+using Harness.Cli;
+using Harness.Emulation;
+using Harness.Scenarios;
+using Xunit;
+
+namespace Scenarios.Tests;
+
+/// <summary>The verdict is the driver's, not the scheduler's: the same on one, two and four processors, whatever the seed.</summary>
+public sealed class AnyTimingTests
+{
+    private const int Seeds = 100;
+
+    public static TheoryData<string, int> EveryScenarioOnEveryMachine =>
+        [.. ScenarioCatalogue.All.SelectMany(scenario => new[] { 1, 2, 4 }.Select(processors => (scenario.Name, processors)))];
+
+    [Theory]
+    [MemberData(nameof(EveryScenarioOnEveryMachine))]
+    public void A_hundred_seeds_give_one_verdict(string name, int processors)
+    {
+        var scenario = ScenarioCatalogue.Named(name)!;
+        var expected = Said(Rehearsal.Of(scenario));
+
+        for (ulong seed = 0; seed < Seeds; seed++)
+            Said(Rehearsal.Of(scenario, seed: seed, target: new EmulatedTarget { Processors = processors })).Should().Be(expected, "of seed {0}", seed);
+    }
+
+    private static string Said(PlayedRun run) =>
+        $"{run.Judgement.Verdict} {run.Judgement.Outcome} {string.Join(' ', run.Judgement.Findings.Select(finding => $"{finding.Id} of {finding.Driver}"))}";
+}
