@@ -1,3 +1,5 @@
+using Harness.Core.Reports;
+
 namespace Harness.Cli.Arguments;
 
 /// <summary>A file that the user names.</summary>
@@ -16,7 +18,7 @@ internal static class InputFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            throw new UsageException($"{option}: cannot read '{path}': {e.Message}");
+            throw new UsageException($"{option}: cannot read '{path}': {Fault.Of(e)}");
         }
     }
 }

@@ -39,7 +39,7 @@ internal sealed class ReplayCommand
 
     private static DriverUnderTest Driver(DriverFile file)
     {
-        var driver = file.Path == MyFault.FileName ? new DriverUnderTest(MyFault.FileName, MyFault.Image(), file.Device) : DriverArgument.Read(file.Path, file.Device).Driver;
+        var driver = file.Path == MyFault.FileName ? DriverArgument.Committed(file.Device).Driver : DriverArgument.Read(file.Path, file.Device).Driver;
         return PlayedRun.Sha256(driver) == file.Sha256 ? driver
             : throw new UsageException($"{file.Path} is not the driver of that run any more (its SHA-256 was {file.Sha256})");
     }
