@@ -13,8 +13,7 @@ public static class Fault
     public static string Of(Exception e) => e switch
     {
         UnauthorizedAccessException => "access is denied",
-        DirectoryNotFoundException => "a folder on the way is not there and cannot be made",
-        FileNotFoundException => "it is not there",
+        DirectoryNotFoundException or FileNotFoundException => "there is no such place, and none can be made",
         PathTooLongException => "the path is too long",
         ArgumentException or NotSupportedException => "this is not a path",
         IOException { HResult: NoSpace or WindowsHandleFull or WindowsFull } => "the disk is full",

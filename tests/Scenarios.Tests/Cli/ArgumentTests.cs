@@ -114,7 +114,7 @@ public sealed class ArgumentTests
 
         Refused(() => InputFile.Read("--x", scratch["nothing"], 10)).Should().Contain("there is no file");
         Refused(() => InputFile.Read("--x", scratch.Folder, 10)).Should().Contain("is a folder");
-        Refused(() => InputFile.Read("--x", scratch.File("large", 1, 2, 3), 2)).Should().Contain("has 3 bytes; at most 2");
+        Refused(() => InputFile.Read("--x", scratch.File("large", 1, 2, 3), 2)).Should().Contain("has more than 2 bytes");
         Refused(() => InputFile.Read("--x", "", 10)).Should().StartWith("--x: ");
         Refused(() => InputFile.Read("--x", "a\0b", 10)).Should().StartWith("--x: ");
     }
