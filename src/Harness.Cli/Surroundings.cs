@@ -23,6 +23,14 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color
         return target.Lacks is null ? target : throw new UsageException($"--target: '{target.Name}' is not available here: {target.Lacks}");
     }
 
+    /// <summary>The folder of --results, or the usual one.</summary>
+    /// <exception cref="UsageException">It is not a path.</exception>
+    public string ResultsIn(string? said)
+    {
+        if (said is not null && (said.Length == 0 || said.Contains('\0', StringComparison.Ordinal))) throw new UsageException($"--results: '{said.Replace('\0', '?')}' is not a folder's name");
+        return said ?? Results;
+    }
+
     /// <summary>Those of this process.</summary>
     public static Surroundings OfThisProcess(IReadOnlyList<ITarget> targets)
     {

@@ -32,7 +32,7 @@ internal sealed class ReplayCommand
         var target = _around.TargetNamed(saved.Run.Target);
         var driver = Driver(saved.Run.Driver);
         var run = saved.Run with { HarnessVersion = PlayedRun.HarnessVersion, Started = _around.Clock.GetUtcNow() };
-        var played = new Stage(_around, target, parsed.GetValue(_results) ?? _around.Results, format).Play(run, driver);
+        var played = new Stage(_around, target, _around.ResultsIn(parsed.GetValue(_results)), format).Play(run, driver);
         _around.Error.WriteLine(Compare(saved, played));
         return ExitCodes.Of(played.Judgement.Verdict);
     }

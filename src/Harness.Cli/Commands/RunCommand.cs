@@ -43,7 +43,7 @@ internal sealed class RunCommand
         var format = Formats.Parse(parsed.GetValue(_format));
         var request = Understand(parsed);
         if (parsed.GetValue(_scenarios) is not { Length: > 0 }) request = LeaveOut(request);
-        var stage = new Stage(_around, request.Target, parsed.GetValue(_results) ?? _around.Results, format);
+        var stage = new Stage(_around, request.Target, _around.ResultsIn(parsed.GetValue(_results)), format);
         var played = request.Scenarios.Select(scenario =>
         {
             var run = PlayedRun.Describe(_around.Command, scenario, request.Target, request.Driver, request.ChoicesFor(scenario), request.Seed, _around.Clock.GetUtcNow());

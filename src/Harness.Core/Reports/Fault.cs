@@ -5,9 +5,9 @@ namespace Harness.Core.Reports;
 /// <summary>What went wrong with a file, in a few words for the user: a library's own message says what the library did.</summary>
 public static class Fault
 {
-    // Linux: ENOSPC, EROFS, EDQUOT. Windows: ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_WRITE_PROTECT as HRESULT.
-    private const int NoSpace = 28, ReadOnly = 30, Quota = 122;
-    private const int WindowsHandleFull = unchecked((int)0x80070027), WindowsFull = unchecked((int)0x80070070), WindowsProtected = unchecked((int)0x80070013);
+    // Linux: EEXIST, ENOTDIR, ENOSPC, EROFS, EDQUOT. Windows: ERROR_ALREADY_EXISTS, ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_WRITE_PROTECT as HRESULT.
+    private const int Exists = 17, NotFolder = 20, NoSpace = 28, ReadOnly = 30, Quota = 122;
+    private const int WindowsExists = unchecked((int)0x800700B7), WindowsHandleFull = unchecked((int)0x80070027), WindowsFull = unchecked((int)0x80070070), WindowsProtected = unchecked((int)0x80070013);
 
     /// <summary>Why a file or a folder cannot be read or written.</summary>
     public static string Of(Exception e) => e switch
@@ -16,6 +16,7 @@ public static class Fault
         DirectoryNotFoundException or FileNotFoundException => "there is no such place, and none can be made",
         PathTooLongException => "the path is too long",
         ArgumentException or NotSupportedException => "this is not a path",
+        IOException { HResult: Exists or NotFolder or WindowsExists } => "there is a file where a folder should be",
         IOException { HResult: NoSpace or WindowsHandleFull or WindowsFull } => "the disk is full",
         IOException { HResult: Quota } => "the disk quota is used up",
         IOException { HResult: ReadOnly or WindowsProtected } => "the disk can only be read",

@@ -145,7 +145,8 @@ public sealed class BadInputTests : IDisposable
 
     [Theory]
     [InlineData("/proc/nope", "'/proc/nope': there is no such place, and none can be made")]
-    [InlineData("/dev/null/results", "'/dev/null/results': ")]
+    [InlineData("/dev/null/results", "'/dev/null/results': there is no such place, and none can be made")]
+    [InlineData("/dev/null", "'/dev/null': there is a file where a folder should be")]
     public void A_results_folder_that_cannot_be_made_is_one_line(string results, string says)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), $"{results} can perhaps be made");
@@ -180,6 +181,14 @@ public sealed class BadInputTests : IDisposable
         run.Error.Should().Match("driverfault: cannot write results to '*': the disk is full\n");
         Directory.EnumerateFileSystemEntries(results).Should().BeEmpty();
         File.Exists("/dev/full").Should().BeTrue("the link is removed, and not what it leads to");
+    }
+
+    [Fact]
+    public void A_line_to_run_it_again_is_one_line_however_long()
+    {
+        var run = CommandRun.On(ScriptedTarget.Victim(Outcome.Ended), "run", "hang-irp", "--input", new string('a', 200), "--settle", "15s", "--seed", "77", "--results", _scratch["results"]);
+
+        run.Lines[^1].Should().StartWith("run again      driverfault run hang-irp --input aaaa").And.EndWith(" --settle 15s --seed 77");
     }
 
     private CommandRun Run(string driver) => CommandRun.Of("run", "hang-irp", "--driver", driver, "--device", "X", "--ioctl", "0x222000", "--results", _scratch["results"]);

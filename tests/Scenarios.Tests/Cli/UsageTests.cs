@@ -34,6 +34,7 @@ public sealed class UsageTests
     [InlineData("--settle: 0s leaves the client no time", "run", "--settle", "0s")]
     [InlineData("--settle: 25h is too long", "run", "--settle", "25h")]
     [InlineData("--driver: there is no file nowhere.sys", "run", "--driver", "nowhere.sys", "--device", "X")]
+    [InlineData("--results: '' is not a folder's name", "run", "hang-irp", "--results", "")]
     [InlineData("RUN-FOLDER", "judge")]
     [InlineData("no such run folder", "judge", "nowhere")]
     [InlineData("no such run folder", "replay", "nowhere")]
