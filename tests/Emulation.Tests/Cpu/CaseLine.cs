@@ -26,8 +26,6 @@ internal sealed class CaseLine
     public static IEnumerable<string> LinesOf(string file) =>
         File.ReadLines(Path.Combine(AppContext.BaseDirectory, "Cases", file)).Where(line => line.Length > 0 && line[0] != '#');
 
-    public static string RegisterName(int number) => General[number];
-
     /// <summary>What differs from the table; empty when nothing does.</summary>
     public IReadOnlyList<string> Check()
     {
