@@ -242,7 +242,7 @@ internal sealed unsafe class TrialGenerator(ulong seed)
         2 or 3 => Picture.ReadOnlyRegion + (ulong)Below(GuestMemory.PageSize - 64),
         4 or 5 => Picture.ReadOnlyRegion - (ulong)Below(size + 1),
         6 or 7 => MappedEnd - (ulong)Below(size + 1),
-        8 => Picture.DataRegion - (ulong)Below(size + 1),
+        8 => Picture.DataRegion - 1 - (ulong)Below(Math.Max(1, size)),
         _ => Middle - 100 + (ulong)Below(200),
     };
 

@@ -36,22 +36,22 @@ internal static class FloatSums
     /// <summary>Immediate: bits 4–7 which products, bits 0–3 where their sum goes.</summary>
     public static V Dpps(V a, V b, byte immediate)
     {
-        var sum = FloatAdd.Apply(
-            FloatAdd.Apply(Product(a, b, 0, immediate), Product(a, b, 1, immediate)),
-            FloatAdd.Apply(Product(a, b, 2, immediate), Product(a, b, 3, immediate)));
-        return Vector128.Create(At(0), At(1), At(2), At(3)).AsByte();
-
-        float At(int lane) => (immediate & (1 << lane)) != 0 ? sum : 0;
+        Span<float> products = stackalloc float[4];
+        Span<float> pairs = stackalloc float[4];
+        for (var i = 0; i < 4; i++) products[i] = (immediate & (0x10 << i)) != 0 ? FloatMul.Apply(a.AsSingle()[i], b.AsSingle()[i]) : 0;
+        // Each lane adds its neighbour's product, then its neighbour pair's: the order decides which of two NaNs remains.
+        for (var i = 0; i < 4; i++) pairs[i] = FloatAdd.Apply(products[i ^ 1], products[i]);
+        var result = Vector128<float>.Zero;
+        for (var i = 0; i < 4; i++)
+            if ((immediate & (1 << i)) != 0) result = result.WithElement(i, FloatAdd.Apply(pairs[i], pairs[i ^ 2]));
+        return result.AsByte();
     }
 
     /// <inheritdoc cref="Dpps"/>
     public static V Dppd(V a, V b, byte immediate)
     {
-        var (x, y) = (a.AsDouble(), b.AsDouble());
-        var sum = FloatAdd.Apply((immediate & 0x10) != 0 ? FloatMul.Apply(x[0], y[0]) : 0, (immediate & 0x20) != 0 ? FloatMul.Apply(x[1], y[1]) : 0);
-        return Vector128.Create((immediate & 1) != 0 ? sum : 0, (immediate & 2) != 0 ? sum : 0).AsByte();
+        var low = (immediate & 0x10) != 0 ? FloatMul.Apply(a.AsDouble()[0], b.AsDouble()[0]) : 0;
+        var high = (immediate & 0x20) != 0 ? FloatMul.Apply(a.AsDouble()[1], b.AsDouble()[1]) : 0;
+        return Vector128.Create((immediate & 1) != 0 ? FloatAdd.Apply(low, high) : 0, (immediate & 2) != 0 ? FloatAdd.Apply(high, low) : 0).AsByte();
     }
-
-    private static float Product(V a, V b, int lane, byte immediate) =>
-        (immediate & (0x10 << lane)) != 0 ? FloatMul.Apply(a.AsSingle()[lane], b.AsSingle()[lane]) : 0;
 }

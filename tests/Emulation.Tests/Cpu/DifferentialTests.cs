@@ -62,7 +62,7 @@ public unsafe class DifferentialTests
                 case "register" when i.Code == Code.Lea_r64_m && !faulted:
                     outcome.After.Registers[i.Op0Register - Register.RAX]++;
                     return i.Code;
-                case "upper half" when i.Code == Code.Xor_r32_rm32 && !faulted && trial.Before.Registers[i.Op0Register - Register.EAX] >> 32 != 0:
+                case "upper half" when i.Mnemonic == Mnemonic.Xor && i.Op0Register.IsGPR32() && !faulted && trial.Before.Registers[i.Op0Register - Register.EAX] >> 32 != 0:
                     outcome.After.Registers[i.Op0Register - Register.EAX] |= trial.Before.Registers[i.Op0Register - Register.EAX] & 0xFFFF_FFFF_0000_0000;
                     return i.Code;
                 case "xmm" when i.Code == Code.Pxor_xmm_xmmm128 && !faulted:
