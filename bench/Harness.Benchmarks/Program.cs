@@ -11,4 +11,5 @@ if (args is ["--quick"])
     return;
 }
 // In this process: the projects BenchmarkDotNet would generate know nothing of this repository's build settings.
-BenchmarkSwitcher.FromAssembly(typeof(QuickFigures).Assembly).Run(args, DefaultConfig.Instance.AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance)));
+var config = DefaultConfig.Instance.AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance)).WithArtifactsPath(Path.Combine("results", "benchmarks"));
+BenchmarkSwitcher.FromAssembly(typeof(QuickFigures).Assembly).Run(args, config);

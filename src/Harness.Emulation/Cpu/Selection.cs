@@ -97,6 +97,8 @@ internal static unsafe class Selection
             or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchnta or Mnemonic.Prefetchw
             or Mnemonic.Prefetch or Mnemonic.Prefetchwt1 or Mnemonic.Reservednop or Mnemonic.Serialize => &Moves.Nop,
         Mnemonic.Wbinvd or Mnemonic.Wbnoinvd or Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb or Mnemonic.Invlpg or Mnemonic.Invpcid => &Moves.Nop,
+        // Hints to shadow stacks and branch tracking; a processor that has neither does nothing.
+        Mnemonic.Rdsspd or Mnemonic.Rdsspq or Mnemonic.Endbr32 => &Moves.Nop,
         Mnemonic.Ud2 or Mnemonic.Ud1 or Mnemonic.Ud0 => &SystemInstructions.Invalid,
         Mnemonic.Int3 => &SystemInstructions.Breakpoint,
         Mnemonic.Int => &SystemInstructions.Interrupt,
