@@ -115,5 +115,7 @@ function New-Build {
 
 $build = Get-CurrentBuild
 if ($null -eq $build) { $build = New-Build }
+# How it was called, for the line that runs a run again; '&' and '.' are not names.
+$env:DRIVERFAULT_COMMAND = if ($MyInvocation.InvocationName -in '&', '.', '') { $PSCommandPath } else { $MyInvocation.InvocationName }
 & $build.Dotnet (Join-Path $build.Folder 'driverfault.dll') @args
 exit $LASTEXITCODE

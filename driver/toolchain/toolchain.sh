@@ -126,7 +126,8 @@ build_with_clang() ( # O0|O2 x64 OUT SOURCE…
         objects+=("$object")
     done
 
+    compile_with_clang "$opt" "$folder/fltused.obj" "$toolchain_folder/fltused.c" || exit
     llvm-dlltool -m i386:x86-64 -d "$toolchain_folder/ntoskrnl.def" -l "$folder/ntoskrnl.lib" || exit
-    (cd "$folder" && link_with_lld linked.sys "${objects[@]}" ntoskrnl.lib) || exit
+    (cd "$folder" && link_with_lld linked.sys "${objects[@]}" ntoskrnl.lib /start-lib fltused.obj /end-lib) || exit
     mv "$folder/linked.sys" "$out"
 )

@@ -13,5 +13,9 @@ internal sealed record AbsentTarget(string Name, string? Lacks, TimeSpan Default
     /// <summary>A Hyper-V guest.</summary>
     public static readonly AbsentTarget HyperV = new("hyperv", "this version cannot run drivers in a Hyper-V guest yet", TimeSpan.FromSeconds(15));
 
-    public void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence) => throw new UsageException($"--target {Name}: {Lacks}");
+    public void Check(string fileName, byte[] image) => throw Absent();
+
+    public void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence) => throw Absent();
+
+    private UsageException Absent() => new($"--target {Name}: {Lacks}");
 }

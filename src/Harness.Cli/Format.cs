@@ -27,8 +27,15 @@ internal static class Formats
     /// <summary>Tells one run.</summary>
     public static void Tell(this Format format, Surroundings around, RunDescription run, IReadOnlyList<Observation> evidence, Judgement judgement, string runFolder)
     {
-        if (format == Format.Json) around.Out.WriteLine(JsonLine.Of(run, evidence, judgement, runFolder));
-        else ConsoleStory.Write(around.Out, run, evidence, judgement, runFolder, around.Color);
-        around.Out.Flush();
+        try
+        {
+            if (format == Format.Json) around.Out.WriteLine(JsonLine.Of(run, evidence, judgement, runFolder));
+            else ConsoleStory.Write(around.Out, run, evidence, judgement, runFolder, around.Color);
+            around.Out.Flush();
+        }
+        catch (IOException e)
+        {
+            throw new UnwritableResultsException($"cannot write to standard output: {Fault.Of(e)}; the run is kept in {runFolder}", e);
+        }
     }
 }

@@ -20,11 +20,11 @@ internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Obser
     public static string HarnessVersion { get; } =
         typeof(PlayedRun).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
-    /// <summary>Describes a run before it is played.</summary>
-    public static RunDescription Describe(Scenario scenario, ITarget target, DriverArgument driver, Choices choices, ulong seed, DateTimeOffset? started = null) =>
+    /// <summary>Describes a run before it is played. <paramref name="command"/>: what the user types to run it again.</summary>
+    public static RunDescription Describe(string command, Scenario scenario, ITarget target, DriverArgument driver, Choices choices, ulong seed, DateTimeOffset? started = null) =>
         new(scenario.Name, target.Name, scenario.Tell(choices),
             new DriverFile(driver.Path, driver.Driver.FileName, Sha256(driver.Driver), driver.Driver.Device),
-            choices, seed, HarnessVersion, ReplayLine.Of(scenario, target, driver, choices, seed), started);
+            choices, seed, HarnessVersion, ReplayLine.Of(command, scenario, target, driver, choices, seed), started);
 
     /// <summary>Plays the story and judges what it left.</summary>
     /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>

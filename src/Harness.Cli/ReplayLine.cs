@@ -2,6 +2,7 @@ using Harness.Cli.Arguments;
 using Harness.Core.Nt;
 using Harness.Core.Stories;
 using Harness.Core.Targets;
+using Harness.Scenarios;
 
 namespace Harness.Cli;
 
@@ -10,17 +11,17 @@ internal static class ReplayLine
 {
     private const int LongestInput = 256;
 
-    /// <summary>It can be pasted into this system's shell.</summary>
-    public static string Of(Scenario scenario, ITarget target, DriverArgument driver, Choices choices, ulong seed)
+    /// <summary>It can be pasted into this system's shell. <paramref name="command"/>: as the user calls it, ready to be pasted.</summary>
+    public static string Of(string command, Scenario scenario, ITarget target, DriverArgument driver, Choices choices, ulong seed)
     {
-        List<string> words = ["driverfault", "run", scenario.Name];
+        List<string> words = [command, "run", scenario.Name];
         void Add(string option, string value) => words.AddRange([option, Quoted(value)]);
 
         if (target.Name != "emulated") Add("--target", target.Name);
-        var usual = DriverArgument.Of(null, null);
+        var usual = DriverArgument.Committed(MyFault.Device);
         if (driver.Path != usual.Path) Add("--driver", driver.Path);
         if (driver.Path != usual.Path || driver.Driver.Device != usual.Driver.Device) Add("--device", driver.Driver.Device);
-        if (choices.Ioctl != scenario.DefaultIoctl) Add("--ioctl", HexText.Of(choices.Ioctl));
+        if (!driver.IsMyFault || choices.Ioctl != scenario.DefaultIoctl) Add("--ioctl", HexText.Of(choices.Ioctl));
         // A long input is in run.json, which 'replay RUN-FOLDER' reads.
         if (choices.Input.Length is > 0 and <= LongestInput) Add("--input", Convert.ToHexStringLower(choices.Input));
         if (choices.OutputLength != RunRequest.UsualOutputLength(driver, choices.Ioctl)) Add("--output-length", $"{choices.OutputLength}");
@@ -30,7 +31,8 @@ internal static class ReplayLine
         return string.Join(' ', words);
     }
 
-    private static string Quoted(string word)
+    /// <summary>A word as this system's shell reads it.</summary>
+    public static string Quoted(string word)
     {
         if (OperatingSystem.IsWindows()) return word.Contains(' ', StringComparison.Ordinal) ? $"\"{word}\"" : word;
         return word.All(c => char.IsAsciiLetterOrDigit(c) || "_./:=,@%+-".Contains(c, StringComparison.Ordinal)) ? word : $"'{word.Replace("'", @"'\''", StringComparison.Ordinal)}'";

@@ -18,6 +18,13 @@ internal sealed record RunRequest(IReadOnlyList<Scenario> Scenarios, ITarget Tar
         return new Choices(ioctl, Input, OutputLength ?? UsualOutputLength(Driver, ioctl), Expected ?? UsualOutcome(scenario, Driver, ioctl), Settle ?? Target.DefaultSettle);
     }
 
+    /// <summary>The control codes that a scenario sends without the user's having chosen them.</summary>
+    public IEnumerable<uint> NotChosen(Scenario scenario)
+    {
+        var choices = ChoicesFor(scenario);
+        return scenario.Tell(choices).Processes.SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<DeviceControl>().Select(act => act.Code).Where(code => code != choices.Ioctl).Distinct();
+    }
+
     /// <summary>Bytes of output buffer when the user says nothing: what MyFault's request needs; of another driver nothing is known.</summary>
     public static int UsualOutputLength(DriverArgument driver, uint ioctl) =>
         driver.IsMyFault ? MyFault.WithCode(ioctl)?.OutputLength ?? 0 : 0;

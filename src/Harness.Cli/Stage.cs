@@ -21,15 +21,15 @@ internal sealed class Stage(Surroundings around, ITarget target, string results,
         try
         {
             played = PlayedRun.Play(run, target, driver);
+            folder.Write(played.Evidence, played.Judgement);
         }
-        catch (UnusableDriverException)
+        catch (Exception e) when (e is UnusableDriverException or UnwritableResultsException)
         {
-            // Nothing was run, so there is nothing to keep.
-            Directory.Delete(folder.FullPath, recursive: true);
+            // Nothing was run, or what was cannot be kept.
+            folder.Discard();
             throw;
         }
 
-        folder.Write(played.Evidence, played.Judgement);
         if (!_first && format == Format.Text) around.Out.WriteLine();
         _first = false;
         format.Tell(around, run, played.Evidence, played.Judgement, folder.FullPath);

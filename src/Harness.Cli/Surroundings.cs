@@ -9,9 +9,10 @@ namespace Harness.Cli;
 /// <param name="Color">Standard output takes ANSI colours.</param>
 /// <param name="Clock">Wall-clock time; it names run folders and decides nothing.</param>
 /// <param name="Targets">Every target, also those this machine lacks something for.</param>
+/// <param name="Command">How the user calls the command, ready to be pasted into a shell.</param>
 /// <param name="Results">The results folder when the user names none.</param>
 /// <param name="Debug">A failure of the harness itself is told with its stack.</param>
-internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Results, bool Debug)
+internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Command, string Results, bool Debug)
 {
     /// <summary>The target of this name.</summary>
     /// <exception cref="UsageException">There is none, or this machine lacks something for it.</exception>
@@ -22,13 +23,29 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color
         return target.Lacks is null ? target : throw new UsageException($"--target: '{target.Name}' is not available here: {target.Lacks}");
     }
 
+    /// <summary>The folder of --results, or the usual one.</summary>
+    /// <exception cref="UsageException">It is not a path.</exception>
+    public string ResultsIn(string? said)
+    {
+        if (said is not null && (said.Length == 0 || said.Contains('\0', StringComparison.Ordinal))) throw new UsageException($"--results: '{said.Replace('\0', '?')}' is not a folder's name");
+        return said ?? Results;
+    }
+
     /// <summary>Those of this process.</summary>
     public static Surroundings OfThisProcess(IReadOnlyList<ITarget> targets)
     {
         if (OperatingSystem.IsWindows()) Console.OutputEncoding = Encoding.UTF8;
         return new Surroundings(
             Text(Console.OpenStandardOutput()), Text(Console.OpenStandardError()),
-            TakesColor(), TimeProvider.System, targets, ResultsFolder(), Environment.GetEnvironmentVariable("DRIVERFAULT_DEBUG") == "1");
+            TakesColor(), TimeProvider.System, targets, CommandName(), ResultsFolder(), Environment.GetEnvironmentVariable("DRIVERFAULT_DEBUG") == "1");
+    }
+
+    // The start scripts tell how they were called. PowerShell takes what is quoted for a string, unless an & calls it.
+    private static string CommandName()
+    {
+        if (Environment.GetEnvironmentVariable("DRIVERFAULT_COMMAND") is not { Length: > 0 } called) return "driverfault";
+        var quoted = ReplayLine.Quoted(called);
+        return OperatingSystem.IsWindows() && quoted != called ? "& " + quoted : quoted;
     }
 
     private static StreamWriter Text(Stream stream) => new(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { NewLine = "\n" };

@@ -1,6 +1,7 @@
 using Harness.Core.Evidence;
 using Harness.Core.Stories;
 using Harness.Core.Targets;
+using Harness.Emulation.Image;
 using Harness.Emulation.Kernel;
 
 namespace Harness.Emulation;
@@ -19,6 +20,8 @@ public sealed class EmulatedTarget : ITarget
     public string? Lacks => null;
 
     public TimeSpan DefaultSettle => TimeSpan.FromMinutes(10);
+
+    public void Check(string fileName, byte[] image) => DriverImage.Parse(image, fileName);
 
     public void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence) => Prepare(story, driver, seed, Processors, evidence).Run();
 

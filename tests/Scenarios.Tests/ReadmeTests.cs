@@ -17,7 +17,7 @@ public sealed partial class ReadmeTests
     {
         var told = Blocks().Matches(Readme).Select(block => block.Groups["text"].Value).Single(text => text.StartsWith("hang-irp", StringComparison.Ordinal));
         using var story = new StringWriter { NewLine = "\n" };
-        var run = Rehearsal.Of(new HangIrp());
+        var run = Rehearsal.Of(new HangIrp(), command: "./driverfault");
         ConsoleStory.Write(story, run.Description, run.Evidence, run.Judgement, "results/2026-11-22T084312-hang-irp-emulated", color: false);
 
         Shape(told).Should().Equal(Shape(story.ToString()), "README.md shows what './driverfault run hang-irp' tells; paste it anew");

@@ -14,15 +14,15 @@ internal static class Rehearsal
     public static readonly DriverArgument Other = new("other.sys", new DriverUnderTest("other.sys", [1, 2, 3], @"\Device\Other"), IsMyFault: false);
 
     /// <summary>MyFault, as <c>run</c> without --driver has it.</summary>
-    public static DriverArgument CommittedMyFault => DriverArgument.Of(null, null);
+    public static DriverArgument CommittedMyFault => DriverArgument.Committed(MyFault.Device);
 
     /// <summary>Plays it; what is left out is as the command's own default.</summary>
     public static PlayedRun Of(Scenario scenario, DriverArgument? driver = null, uint? ioctl = null, Outcome? expect = null, TimeSpan? settle = null,
-        byte[]? input = null, int? outputLength = null, ulong seed = RunRequest.UsualSeed, ITarget? target = null)
+        byte[]? input = null, int? outputLength = null, ulong seed = RunRequest.UsualSeed, ITarget? target = null, string command = "driverfault")
     {
         target ??= new EmulatedTarget();
         var request = new RunRequest([scenario], target, driver ?? CommittedMyFault, ioctl, input ?? [], outputLength, expect, settle, seed);
-        var run = PlayedRun.Play(PlayedRun.Describe(scenario, target, request.Driver, request.ChoicesFor(scenario), seed), target, request.Driver.Driver);
+        var run = PlayedRun.Play(PlayedRun.Describe(command, scenario, target, request.Driver, request.ChoicesFor(scenario), seed), target, request.Driver.Driver);
         return run.Defect is { } defect ? throw new InvalidOperationException($"The harness itself failed on {scenario.Name}: {defect.Message}", defect) : run;
     }
 

@@ -15,8 +15,13 @@ internal sealed class ScriptedTarget(Action<Story, DriverUnderTest, EvidenceLog>
 
     public TimeSpan DefaultSettle => TimeSpan.FromMinutes(10);
 
+    /// <summary>What is said of a driver file before anything is begun; null: nothing.</summary>
+    public Action<string>? Checks { get; init; }
+
     /// <summary>What was played, in order.</summary>
     public List<(Story Story, DriverUnderTest Driver, ulong Seed)> Played { get; } = [];
+
+    public void Check(string fileName, byte[] image) => Checks?.Invoke(fileName);
 
     public void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence)
     {

@@ -11,19 +11,26 @@ internal sealed record DriverArgument(string Path, DriverUnderTest Driver, bool 
 {
     private const long LargestDriver = 64 << 20;
 
-    /// <summary>The driver of --driver and --device.</summary>
-    public static DriverArgument Of(string? file, string? device)
+    /// <summary>The driver of --driver and --device, if the target can load it: what is wrong with the file comes before what else is to be said.</summary>
+    public static DriverArgument Of(string? file, string? device, ITarget target)
     {
-        if (file is null) return new DriverArgument(MyFault.FileName, new DriverUnderTest(MyFault.FileName, MyFault.Image(), device is null ? MyFault.Device : NtName(device)), IsMyFault: true);
-        if (device is null) throw new UsageException("--driver: name the device it makes too, with --device (X, '\\\\.\\X' or '\\Device\\X')");
-        return Read(file, NtName(device));
+        var ntName = device is null ? null : NtName(device);
+        if (file is null) return Committed(ntName ?? MyFault.Device);
+        var (name, image) = Open(file);
+        target.Check(name, image);
+        if (ntName is null && MyFault.Is(name, image, MyFault.Device)) ntName = MyFault.Device;
+        return ntName is not null ? new DriverArgument(System.IO.Path.GetFullPath(file), new DriverUnderTest(name, image, ntName), MyFault.Is(name, image, ntName))
+            : throw new UsageException("--driver: name the device it makes too, with --device (X, '\\\\.\\X' or '\\Device\\X')");
     }
+
+    /// <summary>The driver that comes with the harness, opened by this NT name.</summary>
+    public static DriverArgument Committed(string ntName) =>
+        new(MyFault.FileName, new DriverUnderTest(MyFault.FileName, MyFault.Image(), ntName), IsMyFault: true);
 
     /// <summary>The driver of a run that is played again.</summary>
     public static DriverArgument Read(string file, string ntName)
     {
-        var name = System.IO.Path.GetFileName(file);
-        var image = InputFile.Read("--driver", file, LargestDriver);
+        var (name, image) = Open(file);
         return new DriverArgument(System.IO.Path.GetFullPath(file), new DriverUnderTest(name, image, ntName), MyFault.Is(name, image, ntName));
     }
 
@@ -39,6 +46,8 @@ internal sealed record DriverArgument(string Path, DriverUnderTest Driver, bool 
         if (Plain(device)) return @"\Device\" + device;
         throw new UsageException($@"--device: '{device}' is not a device's name; write X, '\\.\X' or '\Device\X', in quotes where a shell eats backslashes");
     }
+
+    private static (string Name, byte[] Image) Open(string file) => (System.IO.Path.GetFileName(file), InputFile.Read("--driver", file, LargestDriver));
 
     private static readonly string[] Roots = [@"\Device\", @"\??\", @"\DosDevices\", @"\GLOBAL??\"];
 

@@ -7,14 +7,13 @@ namespace Harness.Cli.Arguments;
 /// <summary>The request that the victim sends: its control code and its input.</summary>
 internal static class RequestArgument
 {
-    /// <summary>A control code: a number, or for MyFault the name of one of its requests.</summary>
-    public static uint Ioctl(string text, bool ofMyFault)
+    /// <summary>A control code: a number, or the name of one of MyFault's requests, which may be said to any driver that speaks its interface.</summary>
+    public static uint Ioctl(string text)
     {
         if (HexText.TryParse(text, out var code))
             return code <= uint.MaxValue ? (uint)code : throw new UsageException($"--ioctl: {text} has more than 32 bits");
-        if (!ofMyFault) throw new UsageException($"--ioctl: '{text}' is not a number; names are only known of {MyFault.FileName}");
         return MyFault.Named(text)?.Code
-            ?? throw new UsageException($"--ioctl: {MyFault.FileName} has no request '{text}'{NearMiss.Hint(text, MyFault.Requests.Select(request => request.Name))}");
+            ?? throw new UsageException($"--ioctl: '{text}' is neither a number nor a request of {MyFault.FileName}'s{NearMiss.Hint(text, MyFault.Requests.Select(request => request.Name))}");
     }
 
     /// <summary>Input bytes: hexadecimal digits, or @ and the name of a file that holds the bytes themselves.</summary>

@@ -32,14 +32,14 @@ internal sealed class ReplayCommand
         var target = _around.TargetNamed(saved.Run.Target);
         var driver = Driver(saved.Run.Driver);
         var run = saved.Run with { HarnessVersion = PlayedRun.HarnessVersion, Started = _around.Clock.GetUtcNow() };
-        var played = new Stage(_around, target, parsed.GetValue(_results) ?? _around.Results, format).Play(run, driver);
+        var played = new Stage(_around, target, _around.ResultsIn(parsed.GetValue(_results)), format).Play(run, driver);
         _around.Error.WriteLine(Compare(saved, played));
         return ExitCodes.Of(played.Judgement.Verdict);
     }
 
     private static DriverUnderTest Driver(DriverFile file)
     {
-        var driver = file.Path == MyFault.FileName ? new DriverUnderTest(MyFault.FileName, MyFault.Image(), file.Device) : DriverArgument.Read(file.Path, file.Device).Driver;
+        var driver = file.Path == MyFault.FileName ? DriverArgument.Committed(file.Device).Driver : DriverArgument.Read(file.Path, file.Device).Driver;
         return PlayedRun.Sha256(driver) == file.Sha256 ? driver
             : throw new UsageException($"{file.Path} is not the driver of that run any more (its SHA-256 was {file.Sha256})");
     }

@@ -11,6 +11,8 @@ namespace Harness.Core.Evidence;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(DriverLoaded), "driverLoaded")]
 [JsonDerivedType(typeof(DriverEntryReturned), "driverEntryReturned")]
+[JsonDerivedType(typeof(DriverUnloaded), "driverUnloaded")]
+[JsonDerivedType(typeof(DriverNotUnloaded), "driverNotUnloaded")]
 [JsonDerivedType(typeof(ExportsMissing), "exportsMissing")]
 [JsonDerivedType(typeof(Unmodelled), "unmodelled")]
 [JsonDerivedType(typeof(CallEntered), "callEntered")]
@@ -59,6 +61,14 @@ public sealed record DriverLoaded(string Module, KernelAddress Base, uint Size) 
 
 /// <summary>DriverEntry came back. <paramref name="Devices"/>: the names of the device objects it left, "\Device\X" or "(unnamed)".</summary>
 public sealed record DriverEntryReturned(string Module, NtStatus Status, IReadOnlyList<string> Devices) : Observation;
+
+/// <summary>The story is over and the driver's service was stopped: DriverUnload returned.</summary>
+public sealed record DriverUnloaded(string Module) : Observation;
+
+/// <summary>The story is over and the driver's service could not be stopped.</summary>
+/// <param name="Module">"driver.sys".</param>
+/// <param name="Why">"1 open file object on \Device\X".</param>
+public sealed record DriverNotUnloaded(string Module, string Why) : Observation;
 
 /// <summary>Imports the target doesn't model. Only a call of one stops the run.</summary>
 public sealed record ExportsMissing(string Module, IReadOnlyList<string> Names) : Observation;
@@ -130,7 +140,23 @@ public sealed record BugChecked([property: JsonConverter(typeof(HexUInt32Json))]
 /// <param name="By">The driver's instruction, "driver.sys+0x1234".</param>
 /// <param name="Detail">One sentence.</param>
 /// <param name="Fatal">The run could not go on.</param>
-public sealed record DriverFault(string Id, string By, string Detail, bool Fatal, IReadOnlyList<string> Stack) : Observation;
+public sealed record DriverFault(string Id, string By, string Detail, bool Fatal, IReadOnlyList<string> Stack) : Observation
+{
+    /// <summary>The pool it is about; null when it is about none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public PoolBlock? Block { get; init; }
+}
+
+/// <summary>A pool allocation.</summary>
+/// <param name="Address">Its first byte.</param>
+/// <param name="Length">In bytes, as asked for.</param>
+/// <param name="Tag">Four characters.</param>
+/// <param name="Pool">"nonpaged" or "paged".</param>
+/// <param name="AllocatedBy">Return addresses, innermost first; empty when nt allocated it for itself.</param>
+/// <param name="FreedBy">Likewise; null while it is allocated.</param>
+public sealed record PoolBlock(KernelAddress Address, ulong Length, string Tag, string Pool, IReadOnlyList<string> AllocatedBy,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? FreedBy);
+
 
 /// <summary>The target ended the run before the story's end, for its own reasons (a limit). Makes the run inconclusive.</summary>
 public sealed record RunStopped(string Why) : Observation;

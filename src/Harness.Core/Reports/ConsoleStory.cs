@@ -25,7 +25,8 @@ public static class ConsoleStory
         ShowVerdict(writer, ink, judgement);
         writer.WriteLine();
         Labelled(writer, "run folder", Printable.Line(runFolder));
-        Labelled(writer, "run again", Printable.Line(run.Replay));
+        // Whole, however long: in two lines it would be two commands.
+        writer.WriteLine($"{"run again",-15}{Printable.Line(run.Replay)}");
     }
 
     private static void Tell(TextWriter writer, Ink ink, TimelineEntry entry)

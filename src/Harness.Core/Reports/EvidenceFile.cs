@@ -19,9 +19,9 @@ public static class EvidenceFile
     }
 
     /// <summary>
-    /// Reads a timeline back. Lines may be missing (a rule that needs one says so), but what is there must be whole and in order.
+    /// Reads a timeline back: every observation, from number 1 on without a gap. A timeline that somebody took a line out of would be another story.
     /// </summary>
-    /// <exception cref="UnusableRunFolderException">A line is not an observation this version knows, or is out of order.</exception>
+    /// <exception cref="UnusableRunFolderException">A line is not an observation this version knows, is out of order, or one before it is missing.</exception>
     public static IReadOnlyList<Observation> Read(Stream stream)
     {
         var observations = new List<Observation>();
@@ -30,13 +30,16 @@ public static class EvidenceFile
         {
             if (line.Length == 0) continue;
             var observation = ReadLine(line, number);
-            if (observations.Count > 0 && observation.N <= observations[^1].N)
-                throw new UnusableRunFolderException($"evidence.jsonl, line {number}: observation {observation.N} after {observations[^1].N} is out of order");
+            var expected = observations.Count + 1;
+            if (observation.N < expected) throw new UnusableRunFolderException($"evidence.jsonl, line {number}: observation {observation.N} is out of order, {expected} was expected");
+            if (observation.N > expected) throw new UnusableRunFolderException($"evidence.jsonl, line {number}: {Missing(expected, observation.N - 1)} before it");
             observations.Add(observation);
         }
 
         return observations;
     }
+
+    private static string Missing(int first, int last) => first == last ? $"observation {first} is missing" : $"observations {first} to {last} are missing";
 
     private static Observation ReadLine(string line, int number)
     {
@@ -50,15 +53,8 @@ public static class EvidenceFile
         // NotSupportedException: an abstract Observation, because "kind" is missing. FormatException, OverflowException: a bad hexadecimal number.
         catch (Exception e) when (e is JsonException or NotSupportedException or FormatException or OverflowException)
         {
-            throw new UnusableRunFolderException($"evidence.jsonl, line {number}: {FirstSentence(e.Message)}", e);
+            throw new UnusableRunFolderException($"evidence.jsonl, line {number}: {Fault.Of(e, "an observation that this version knows")}", e);
         }
-    }
-
-    internal static string FirstSentence(string message)
-    {
-        var line = message.AsSpan().IndexOfAny('\r', '\n') is var cut and >= 0 ? message[..cut] : message;
-        var path = line.IndexOf(" Path: ", StringComparison.Ordinal);
-        return (path > 0 ? line[..path] : line).TrimEnd('.', ' ');
     }
 }
 

@@ -13,20 +13,20 @@ public static class JsonLine
     public static string Of(RunDescription run, IReadOnlyList<Observation> evidence, Judgement judgement, string absoluteRunFolder)
     {
         var look = new LastLook(run, evidence);
-        var line = new RunLine(run.Scenario, run.Target, judgement.Verdict, judgement.Outcome,
+        var line = new RunLine(run.Scenario, run.Target, judgement.Verdict, judgement.Because, judgement.Outcome,
             judgement.After is { } after ? after.Ticks / (decimal)TimeSpan.TicksPerMillisecond : null,
             [.. judgement.Findings.Select(f => new FindingLine(f.Id, f.Title, f.Code, f.Parameters, f.Driver, f.Says))],
             Process(look),
-            look.KeepsAlive is { } thread ? Thread(thread) : null,
-            [.. look.Threads.Select(Thread)],
-            [.. look.Irps.Select(Irp)],
+            look is { IsLast: true, KeepsAlive: { } thread } ? Thread(thread) : null,
+            look.IsLast ? [.. look.Threads.Select(Thread)] : [],
+            look.IsLast ? [.. look.Irps.Select(Irp)] : [],
             absoluteRunFolder, run.Replay);
         return JsonSerializer.Serialize(line, JsonLayout.OneLine.RunLine);
     }
 
     private static ProcessLine? Process(LastLook look) => look.Testimony.Pid is not { } pid ? null
         : new ProcessLine(pid, look.At?.State?.Image ?? look.At?.Record?.Image ?? look.Testimony.Story.Victim + ".exe",
-            look.At?.State?.Listed, look.At?.State?.Signalled, look.Testimony.Kill?.Result.Hex);
+            look.IsLast ? look.At?.State?.Listed : null, look.IsLast ? look.At?.State?.Signalled : null, look.Testimony.Kill?.Result.Hex);
 
     private static ThreadLine Thread(ThreadRecord thread) => new(thread.Tid, thread.State.ToString(), thread.WaitReason.ToString(), thread.WaitMode.ToString(),
         thread.Alertable, thread.WaitObject, [.. thread.Stack.Select(f => f.Name)]);

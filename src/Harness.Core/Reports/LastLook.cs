@@ -12,6 +12,7 @@ internal sealed class LastLook
         Testimony = new Testimony(run, evidence);
         var last = evidence.Select(o => (o as ProcessStates)?.Checkpoint ?? (o as KernelMemorySeen)?.Checkpoint).LastOrDefault(c => c is not null);
         At = last is null ? null : Testimony.At(last);
+        IsLast = last is not null && last == Testimony.Story.LastCheckpoint;
         Threads = At?.Record?.Threads ?? [];
         Irps = [.. Threads.SelectMany(t => t.Irps).DistinctBy(i => i.Address)];
         var terminated = Testimony.Kill is { Result.IsSuccess: true } kill && kill.N < At?.N && At.Record is { Signalled: false } && At.State is not { Signalled: true };
@@ -22,6 +23,9 @@ internal sealed class LastLook
 
     /// <summary>The last checkpoint; null when none was reached.</summary>
     internal Checkpoint? At { get; }
+
+    /// <summary>It was the story's last checkpoint: the run did not stop before, so nothing has changed since.</summary>
+    internal bool IsLast { get; }
 
     /// <summary>The victim's threads in kernel memory.</summary>
     internal IReadOnlyList<ThreadRecord> Threads { get; }

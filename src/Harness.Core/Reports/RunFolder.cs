@@ -57,7 +57,15 @@ public sealed class RunFolder
             var path = System.IO.Path.Combine(results, attempt == 1 ? name : $"{name}-{attempt.ToString(CultureInfo.InvariantCulture)}");
             if (Directory.Exists(path) || File.Exists(path)) continue;
             Directory.CreateDirectory(path);
-            if (Claim(path, run)) return new RunFolder(path, run, []);
+            try
+            {
+                if (Claim(path, run)) return new RunFolder(path, run, []);
+            }
+            catch (IOException)
+            {
+                Discard(path);
+                throw;
+            }
         }
     });
 
@@ -79,13 +87,16 @@ public sealed class RunFolder
         return Put(VerdictFile, stream => WriteJson(stream, judgement, JsonLayout.Indented.Judgement));
     });
 
+    /// <summary>Removes the folder of a run that cannot be kept, as far as that can be done.</summary>
+    public void Discard() => Discard(Path);
+
     /// <summary>Opens a folder to judge it again. It needs run.json and evidence.jsonl, nothing else.</summary>
     /// <exception cref="UnusableRunFolderException">One of them is absent, unreadable or not what it should be.</exception>
     public static RunFolder Open(string path)
     {
         if (!Directory.Exists(path)) throw new UnusableRunFolderException($"{path}: no such run folder");
         var run = Read(path, RunFile, stream =>
-            JsonSerializer.Deserialize(stream, JsonLayout.Indented.RunDescription) ?? throw new JsonException("it holds no run"));
+            JsonSerializer.Deserialize(stream, JsonLayout.Indented.RunDescription) ?? throw new JsonException());
         return new RunFolder(path, run, Read(path, EvidenceFileName, EvidenceFile.Read));
     }
 
@@ -104,9 +115,13 @@ public sealed class RunFolder
         {
             throw new UnusableRunFolderException($"{path}: there is no {file} in it", e);
         }
-        catch (Exception e) when (e is JsonException or NotSupportedException or FormatException or OverflowException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is JsonException or NotSupportedException or FormatException or OverflowException)
         {
-            throw new UnusableRunFolderException($"{path}: {file} cannot be read: {EvidenceFile.FirstSentence(e.Message)}", e);
+            throw new UnusableRunFolderException($"{path}: {file} cannot be read: {Fault.Of(e, "the description of a run")}", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UnusableRunFolderException($"{path}: {file} cannot be read: {Fault.Of(e)}", e);
         }
     }
 
@@ -138,9 +153,29 @@ public sealed class RunFolder
     {
         var path = System.IO.Path.Combine(Path, file);
         var unfinished = path + ".unfinished";
-        using (var stream = File.Create(unfinished)) write(stream);
-        File.Move(unfinished, path, overwrite: true);
-        return true;
+        try
+        {
+            using (var stream = File.Create(unfinished)) write(stream);
+            File.Move(unfinished, path, overwrite: true);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            if (File.Exists(unfinished)) File.Delete(unfinished);
+            throw;
+        }
+    }
+
+    private static void Discard(string path)
+    {
+        try
+        {
+            Directory.Delete(path, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Whatever keeps the run from being kept may keep it from being removed; the one line that is told is about the first.
+        }
     }
 
     private static T Writing<T>(string where, Func<T> write)
@@ -151,7 +186,7 @@ public sealed class RunFolder
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UnwritableResultsException($"cannot write results to '{where}': {EvidenceFile.FirstSentence(e.Message)}", e);
+            throw new UnwritableResultsException($"cannot write results to '{where}': {Fault.Of(e)}", e);
         }
     }
 

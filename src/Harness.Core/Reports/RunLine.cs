@@ -8,11 +8,13 @@ namespace Harness.Core.Reports;
 /// <summary>
 /// The object that <c>--format json</c> prints for a run. Addresses, codes and status values are "0x…" strings; states, wait reasons and
 /// modes are spelled as NT spells them ("Waiting", "Executive", "KernelMode"), major functions as wdm.h does ("IRP_MJ_DEVICE_CONTROL").
+/// What is told of the victim, its threads and IRPs was seen at the story's last checkpoint; a run that stopped before leaves it null or empty.
 /// </summary>
 /// <param name="Scenario">The scenario's name.</param>
 /// <param name="Target">The target's name.</param>
 /// <param name="Verdict">"pass", "fail", "inconclusive" or "error".</param>
-/// <param name="Outcome">"zombie", "ended", "notPending" or null.</param>
+/// <param name="Because">Why: who, what, how long; of an inconclusive run what kept it from being judged.</param>
+/// <param name="Outcome">"zombie", "ended", "notPending", or null when it cannot be told.</param>
 /// <param name="After">Milliseconds of the run's clock, from the termination request to the process object's signal; null unless it ended by it.</param>
 /// <param name="Findings">What the driver did wrong, expected or not.</param>
 /// <param name="Process">The victim; null when no line of evidence names it.</param>
@@ -21,7 +23,7 @@ namespace Harness.Core.Reports;
 /// <param name="Irps">Their outstanding IRPs, each once.</param>
 /// <param name="RunFolder">Absolute path.</param>
 /// <param name="Replay">The command line that runs it again.</param>
-public sealed record RunLine(string Scenario, string Target, Verdict Verdict, Outcome? Outcome, decimal? After, IReadOnlyList<FindingLine> Findings,
+public sealed record RunLine(string Scenario, string Target, Verdict Verdict, string Because, Outcome? Outcome, decimal? After, IReadOnlyList<FindingLine> Findings,
     ProcessLine? Process, ThreadLine? Thread, IReadOnlyList<ThreadLine> Threads, IReadOnlyList<IrpLine> Irps, string RunFolder, string Replay);
 
 /// <summary>A finding.</summary>

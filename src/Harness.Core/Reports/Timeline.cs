@@ -37,6 +37,8 @@ internal static class Timeline
         DriverLoaded o => [(Voice.Kernel, $"{o.Module} is loaded at {o.Base}")],
         DriverEntryReturned o => [(o.Status.IsSuccess ? Voice.Driver : Voice.Alarm,
             $"{o.Module}: DriverEntry returns {o.Status}{(o.Devices.Count > 0 ? ", devices: " + string.Join(", ", o.Devices) : "")}")],
+        DriverUnloaded o => [(Voice.Driver, $"{o.Module} is unloaded: DriverUnload returns")],
+        DriverNotUnloaded o => [(Voice.Kernel, $"{o.Module} cannot be unloaded: {o.Why}")],
         ExportsMissing o => [(Voice.Harness, $"{o.Module} imports what this target does not model: {string.Join(", ", o.Names)}")],
         Unmodelled o => [(Voice.Alarm, $"{o.Caller} needs {o.What}, which is not modelled: {o.Detail}")],
         CallEntered o => [(Voice.Client, $"{Who(o.Process, o.Pid)} calls {o.Call}")],

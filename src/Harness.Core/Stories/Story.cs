@@ -11,6 +11,10 @@ public sealed record Story(IReadOnlyList<ClientProcess> Processes, string Victim
 {
     /// <summary>The harness's own process: it opens its handle before the kill and keeps it (facts: a new open may fail while a zombie holds the device).</summary>
     public const string Controller = "controller";
+
+    /// <summary>Where the story looks for the last time; null when it never looks.</summary>
+    [JsonIgnore]
+    public string? LastCheckpoint => Processes.SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<Observe>().LastOrDefault()?.Checkpoint;
 }
 
 /// <summary>A process of a story; its image is called <c>Name.exe</c>.</summary>

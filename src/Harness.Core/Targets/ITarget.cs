@@ -15,6 +15,10 @@ public interface ITarget
     /// <summary>How long a story settles after a kill when the user doesn't say.</summary>
     TimeSpan DefaultSettle { get; }
 
+    /// <summary>Looks at a driver file before anything is begun.</summary>
+    /// <exception cref="UnusableDriverException">The file is not a driver this target can load at all.</exception>
+    void Check(string fileName, byte[] image);
+
     /// <summary>Plays the story with the driver under test. Everything seen goes to <paramref name="evidence"/>, in order.</summary>
     /// <exception cref="UnusableDriverException">The file is not a driver this target can load at all.</exception>
     void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence);

@@ -14,10 +14,20 @@ internal static class Obstacles
     {
         Unmodelled o => $"{o.Caller} needed {o.What}, which this target does not model: {o.Detail} ({Citation.Of(o)}).",
         RunStopped o => $"The target stopped the run at {Spelled.Clock(o.At)}: {o.Why} ({Citation.Of(o)}).",
-        DriverEntryReturned { Status.IsSuccess: false } o => $"DriverEntry of {o.Module} failed with {o.Status} ({Citation.Of(o)}).",
+        DriverEntryReturned { Status.IsSuccess: false } o => $"DriverEntry of {o.Module} failed with {Named(o.Status)} ({Citation.Of(o)}).",
         CallReturned { Status.IsError: true } o when Opens(o.Call) && NeedsItsHandle(testimony.Story, o.Process) =>
-            $"'{o.Process}' could not open the device: {o.Call} returned {o.Status} ({Citation.Of(o)}).",
+            $"'{o.Process}' could not open the device: {o.Call} returned {o.Status} ({Citation.Of(o)}){Made(testimony)}.",
         _ => null,
+    };
+
+    private static string Named(NtStatus status) => status.ToString() == status.Hex ? status.Hex : $"{status.Hex} {status}";
+
+    // What it could have opened: a mistyped device name and a driver that makes none look alike from outside.
+    private static string Made(Testimony testimony) => testimony.Evidence.OfType<DriverEntryReturned>().LastOrDefault() switch
+    {
+        null => "",
+        { Devices: [] } o => $"; DriverEntry of {o.Module} left no device",
+        var o => $"; DriverEntry of {o.Module} left {string.Join(", ", o.Devices)}",
     };
 
     private static bool Opens(string call) =>

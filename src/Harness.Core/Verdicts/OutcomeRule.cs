@@ -22,6 +22,12 @@ internal static class OutcomeRule
     /// <summary>The finding of a process that doesn't end and that no rule explains: never proof of a defect.</summary>
     internal const string Unexplained = "unexplained";
 
+    /// <summary>
+    /// Sooner after a termination or a cancellation, what is still there proves nothing: a sound driver may complete a cancelled request from a
+    /// timer or a worker thread, and no evidence tells a request that comes late from one that never comes. Ours; NT has no such limit.
+    /// </summary>
+    internal static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
+
     internal static OutcomeAt Weigh(Testimony testimony, OutcomePromise promise, bool nameCheckpoint)
     {
         var weighed = AtCheckpoint(testimony, testimony.At(promise.Checkpoint), promise);
@@ -70,7 +76,7 @@ internal static class OutcomeRule
             new Fact("process object signalled", true, Citation.Of((Observation?)end ?? at.States)),
         ];
         if (facts.Where(f => f.Holds != true).Select(f => f.Name).ToList() is { Count: > 0 } missing)
-            return new OutcomeAt(Outcome.Ended, null, facts, "", Obstacle: $"{testimony.Victim} ended, but there is no evidence for: {string.Join("; ", missing)}.");
+            return CannotTell(facts, $"{testimony.Victim} ended, but there is no evidence for: {string.Join("; ", missing)}.");
 
         TimeSpan? after = end is not null && interruption is TerminateRequested kill ? end.At - kill.At : null;
         var told = after is { } time ? $"{testimony.Victim} ended {Spelled.Duration(time)} after it was killed."

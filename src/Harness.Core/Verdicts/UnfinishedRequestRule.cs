@@ -31,6 +31,8 @@ internal static class UnfinishedRequestRule
 
         var routine = cancel!.CancelRoutine is { } name ? $"its cancel routine {name} ran and did not complete it" : "it has no cancel routine";
         var says = $"{irp!.Holder ?? "An unknown driver"} still has {Spelled.Irp(irp)} {Spelled.Duration(at.At - cancel.At)} after it was cancelled ({Citation.Of(cancel)}, {Citation.Of(at.Memory)}): {routine}.";
+        if (at.At - cancel.At < OutcomeRule.Soonest)
+            return OutcomeRule.CannotTell(facts, $"{says} That is too soon to tell a request that is never completed from one that is completed later: it needs {Spelled.Duration(OutcomeRule.Soonest)}.");
         return new OutcomeAt(null, null, facts, says, new Finding(Id, "A cancelled request was never completed", null, [], irp.Holder, says, false));
     }
 }

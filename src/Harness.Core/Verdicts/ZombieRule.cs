@@ -36,6 +36,8 @@ internal static class ZombieRule
         }
 
         var told = $"{testimony.Victim} was still there {Since(testimony, at)}: {Blame(at.Record!, stuck)}.";
+        if (testimony.Kill is { } kill && at.At - kill.At < OutcomeRule.Soonest)
+            return OutcomeRule.CannotTell(facts, $"{told} That is too soon to tell a zombie from a process that goes later: it needs {Spelled.Duration(OutcomeRule.Soonest)} to settle.");
         return new OutcomeAt(Outcome.Zombie, null, facts, told, Found(testimony, at, stuck, promise.Expected == Outcome.Zombie));
     }
 

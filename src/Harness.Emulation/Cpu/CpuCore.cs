@@ -152,7 +152,12 @@ internal unsafe struct CpuCore
         if (((address + (ulong)(W.Bytes - 1)) & TranslationBuffer.PageMask) == entry->WriteTag)
         {
             var at = (byte*)((nint)address + entry->Addend);
-            if ((W.Load(at + PageFrames.ShadowOffset) & Poison) == 0) return at;
+            if ((W.Load(at + PageFrames.ShadowOffset) & Poison) == 0)
+            {
+                // What is stored is defined from now on.
+                W.Store(at + PageFrames.ShadowOffset, 0);
+                return at;
+            }
         }
         return WritableSlowly(c, address, W.Bytes);
     }
@@ -188,7 +193,11 @@ internal unsafe struct CpuCore
         {
             var at = (byte*)((nint)address + entry->Addend);
             var shadow = (ulong*)(at + PageFrames.ShadowOffset);
-            if (((shadow[0] | shadow[1]) & Poison) == 0) return at;
+            if (((shadow[0] | shadow[1]) & Poison) == 0)
+            {
+                shadow[0] = shadow[1] = 0;
+                return at;
+            }
         }
         return WritableSlowly(c, address, 16);
     }
@@ -255,12 +264,13 @@ internal unsafe struct CpuCore
 
     private static bool Allowed(CpuCore* c, GuestMemory memory, ulong address, int size, bool write)
     {
-        var refusal = memory.Check(address, size, write);
+        var refusal = memory.Check(address, size, write, (int)c->State.Cr8);
         if (refusal.By == RefusedBy.Nothing) return true;
         Refuse(c, refusal.By switch
         {
             RefusedBy.Paging => CpuExitKind.PageFault,
             RefusedBy.Shadow => CpuExitKind.ShadowViolation,
+            RefusedBy.Irql => CpuExitKind.PageableAtDispatch,
             _ => CpuExitKind.GeneralProtection,
         }, refusal.Address, refusal.Detail);
         return false;

@@ -221,10 +221,13 @@ internal static unsafe class Strings
         {
             // What was just stored is loaded again: the elements must go one by one.
             for (var at = 0UL; at < bytes; at += (ulong)W.Bytes) W.Store(to + at, W.Load(from + at));
+            new Span<byte>(to + PageFrames.ShadowOffset, (int)bytes).Clear();
         }
         else
         {
+            // With the bytes goes whether they were ever written.
             Buffer.MemoryCopy(from, to, bytes, bytes);
+            Buffer.MemoryCopy(from + PageFrames.ShadowOffset, to + PageFrames.ShadowOffset, bytes, bytes);
         }
         return bytes / (ulong)W.Bytes;
     }
@@ -240,6 +243,7 @@ internal static unsafe class Strings
         var count = Clean(to, bytes) / (ulong)W.Bytes;
         var value = W.Load((byte*)&c->State.Rax);
         for (var i = 0UL; i < count; i++) W.Store(to + (i * (ulong)W.Bytes), value);
+        new Span<byte>(to + PageFrames.ShadowOffset, (int)(count * (ulong)W.Bytes)).Clear();
         return count;
     }
 

@@ -76,10 +76,12 @@ public sealed class DriverImage
     {
         ArgumentNullException.ThrowIfNull(file);
         var headers = ReadHeaders(file, fileName);
-        CheckKind(headers, fileName);
+        DriverKind.Check(headers, fileName);
         var (bytes, sections) = ImageLayout.Of(file, fileName, headers);
         CheckEntryPoint(headers, sections, fileName);
-        return new DriverImage(fileName, bytes, sections, headers);
+        var image = new DriverImage(fileName, bytes, sections, headers);
+        DriverKind.Check(image.Imports, fileName);
+        return image;
     }
 
     /// <summary>
@@ -107,6 +109,7 @@ public sealed class DriverImage
 
     private static PEHeaders ReadHeaders(byte[] file, string fileName)
     {
+        if (file.Length == 0) throw new UnusableDriverException($"{fileName} is not a driver: it is empty");
         if (file.Length < 2 || file[0] != 'M' || file[1] != 'Z')
             throw new UnusableDriverException($"{fileName} is not a driver: it does not start with 'MZ', as a Windows executable does");
         PEHeaders headers;
@@ -124,21 +127,6 @@ public sealed class DriverImage
         return headers;
     }
 
-    private static void CheckKind(PEHeaders headers, string fileName)
-    {
-        var machine = headers.CoffHeader.Machine;
-        if (machine != Machine.Amd64)
-            throw new UnusableDriverException($"{fileName} is built for {NameOf(machine)}; the emulated target runs x64 drivers: build it for x64");
-        if (headers.PEHeader!.Magic != PEMagic.PE32Plus)
-            throw new UnusableDriverException($"{fileName} is a broken image: an x64 image has a PE32+ header");
-        if (headers.CorHeader is not null)
-            throw new UnusableDriverException($"{fileName} is a .NET assembly, not a driver");
-        if (headers.PEHeader.Subsystem != Subsystem.Native)
-            throw new UnusableDriverException($"{fileName} is not a kernel driver: its subsystem is {headers.PEHeader.Subsystem}, a driver's is Native (link with /SUBSYSTEM:NATIVE /DRIVER)");
-        if ((headers.CoffHeader.Characteristics & Characteristics.RelocsStripped) != 0)
-            throw new UnusableDriverException($"{fileName} has no relocations, so a kernel can't place it: link with /DYNAMICBASE (mingw: -Wl,--dynamicbase)");
-    }
-
     private static void CheckEntryPoint(PEHeaders headers, IReadOnlyList<ImageSection> sections, string fileName)
     {
         var entry = (uint)headers.PEHeader!.AddressOfEntryPoint;
@@ -146,15 +134,6 @@ public sealed class DriverImage
         if (!sections.Any(section => entry >= section.Rva && entry - section.Rva < section.Size && (section.Access & PageAccess.Execute) != 0))
             throw new UnusableDriverException($"{fileName} is a broken image: its entry point 0x{entry:x} is not in executable code");
     }
-
-    private static string NameOf(Machine machine) => machine switch
-    {
-        Machine.I386 => "32-bit x86",
-        Machine.Arm64 => "ARM64",
-        Machine.Arm or Machine.ArmThumb2 or Machine.Thumb => "32-bit ARM",
-        Machine.IA64 => "Itanium",
-        _ => $"machine type 0x{(ushort)machine:x4}",
-    };
 
     private uint FindSecurityCookie(DirectoryEntry loadConfiguration)
     {

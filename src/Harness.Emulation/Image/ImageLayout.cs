@@ -26,20 +26,24 @@ internal static class ImageLayout
         var end = (uint)header.SizeOfHeaders;
         foreach (var section in headers.SectionHeaders)
         {
+            var name = Printable(section.Name);
             var rva = (uint)section.VirtualAddress;
             var size = (uint)(section.VirtualSize != 0 ? section.VirtualSize : section.SizeOfRawData);
             var raw = Math.Min((uint)section.SizeOfRawData, size);
             if ((ulong)rva + size > (ulong)image.Length)
-                throw new UnusableDriverException($"{fileName} is a broken image: section '{section.Name}' leaves it (0x{rva:x} + 0x{size:x})");
+                throw new UnusableDriverException($"{fileName} is a broken image: section '{name}' leaves it (0x{rva:x} + 0x{size:x})");
             if (rva < end)
-                throw new UnusableDriverException($"{fileName} is a broken image: section '{section.Name}' overlaps what is before it (0x{rva:x})");
-            if (raw > 0 && (ulong)(uint)section.PointerToRawData + raw > (ulong)file.Length) throw CutShort(fileName, $"section '{section.Name}'");
+                throw new UnusableDriverException($"{fileName} is a broken image: section '{name}' overlaps what is before it (0x{rva:x})");
+            if (raw > 0 && (ulong)(uint)section.PointerToRawData + raw > (ulong)file.Length) throw CutShort(fileName, $"section '{name}'");
             if (raw > 0) file.AsSpan(section.PointerToRawData, (int)raw).CopyTo(image.AsSpan((int)rva));
-            sections.Add(new ImageSection(section.Name, rva, size, AccessOf(section), Has(section, SectionCharacteristics.MemDiscardable)));
+            sections.Add(new ImageSection(name, rva, size, AccessOf(section), Has(section, SectionCharacteristics.MemDiscardable)));
             end = rva + size;
         }
         return (new ImageBytes(image, fileName), sections);
     }
+
+    // Eight bytes that may hold anything, and are told to the user.
+    private static string Printable(string name) => string.Concat(name.Select(letter => letter is >= ' ' and <= '~' ? letter : '?'));
 
     private static PageAccess AccessOf(SectionHeader section) =>
         PageAccess.Read

@@ -22,6 +22,9 @@ internal static class RelocationTable
 {
     private const string What = "its relocation table";
 
+    // The largest drivers have some hundred thousands.
+    private const int MostRelocations = 1 << 22;
+
     public static IReadOnlyList<Relocation> Read(ImageBytes image, DirectoryEntry directory)
     {
         var relocations = new List<Relocation>();
@@ -66,6 +69,7 @@ internal static class RelocationTable
             throw image.Broken($"{What} has an entry of type {(int)type}, which x64 images do not have");
         var rva = page + (entry & 0xFFFU);
         _ = image.At(rva, (uint)SizeOf(type), What);
+        if (relocations.Count == MostRelocations) throw image.Broken($"{What} has more than {MostRelocations} entries");
         relocations.Add(new Relocation(rva, type));
     }
 }

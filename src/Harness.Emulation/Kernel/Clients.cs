@@ -53,6 +53,9 @@ internal sealed class Clients(Machine machine)
 
     private static string? RequestOf(Act act) => act is IRequestAct request ? request.Request : null;
 
+    /// <summary>The harness's own process.</summary>
+    public Structures.Process Controller => ClientOf(Story.Controller).Process;
+
     /// <summary>Processes of the story that have been created.</summary>
     public int Count => _clients.Count;
 
@@ -222,8 +225,13 @@ internal sealed class Clients(Machine machine)
 
     private void EndOfScript(Processor p, Place at)
     {
-        if (at.Client.Name == Story.Controller) machine.Finished = true;
-        else p.EnterService("NtTerminateThread", p.Registers.Rip, ulong.MaxValue - 1, 0);
+        // The story is over: the harness goes, and the driver's service is stopped.
+        if (at.Client.Name == Story.Controller)
+        {
+            NtData.EndStory(machine.Memory);
+            Ps.StartSystemThread(machine, NtImage.Instance["IopUnloadDriver"], NtData.DriverUnderTest(machine.Memory));
+        }
+        p.EnterService("NtTerminateThread", p.Registers.Rip, ulong.MaxValue - 1, 0);
     }
 
     private void BeginAct(Processor p, Place at, Act act)

@@ -14,13 +14,14 @@ internal static class DriverMemory
     /// <exception cref="GuestAccessException">A user address that isn't there, below DISPATCH_LEVEL: a page fault in the routine.</exception>
     /// <exception cref="RaisedStatusException">An address that no page can have, below DISPATCH_LEVEL.</exception>
     /// <exception cref="BugCheckException">Any other address that isn't there.</exception>
+    /// <exception cref="PageableAccessException">Pageable memory at DISPATCH_LEVEL.</exception>
     /// <exception cref="PoisonedAccessException">Freed pool, or pool that is nobody's.</exception>
     public static void Require(Processor p, ulong address, ulong length, bool write)
     {
         while (length > 0)
         {
             var run = (int)Math.Min(length, 0x1000 - (address & 0xFFF));
-            var refusal = p.Memory.Check(address, run, write);
+            var refusal = p.Memory.Check(address, run, write, p.Irql);
             if (refusal.By != RefusedBy.Nothing) Refuse(p, refusal, run, write);
             address += (ulong)run;
             length -= (ulong)run;
@@ -33,6 +34,8 @@ internal static class DriverMemory
         {
             case RefusedBy.Shadow:
                 throw new PoisonedAccessException(refusal.Address, run, write, (byte)refusal.Detail);
+            case RefusedBy.Irql:
+                throw new PageableAccessException(refusal.Address, run, write);
             case RefusedBy.NonCanonical when p.Irql < Ke.DispatchLevel:
                 throw new RaisedStatusException(NtStatus.AccessViolation);
             default:
@@ -41,6 +44,17 @@ internal static class DriverMemory
                 if ((refusal.Detail & 1) != 0 && write) throw new BugCheckException(0xBE, refusal.Address, refusal.Detail, p.ReturnAddress, 0xB);
                 throw new BugCheckException(0x50, refusal.Address, write ? 2ul : 0, p.ReturnAddress, 2);
         }
+    }
+
+    /// <summary>Copies bytes, and with them whether they were ever written.</summary>
+    public static void Copy(Processor p, ulong to, ulong from, ulong length)
+    {
+        var bytes = Read(p, from, length);
+        var undefined = new bool[length];
+        for (ulong i = 0; i < length; i++) undefined[i] = p.Memory.ReadShadow(from + i) == GuestMemory.Undefined;
+        Write(p, to, bytes);
+        for (ulong i = 0; i < length; i++)
+            if (undefined[i]) p.Memory.WriteShadow(to + i, 1, GuestMemory.Undefined);
     }
 
     public static byte[] Read(Processor p, ulong address, ulong length)

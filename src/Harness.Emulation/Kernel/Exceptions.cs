@@ -1,3 +1,4 @@
+using Harness.Core.Evidence;
 using Harness.Core.Nt;
 
 namespace Harness.Emulation.Kernel;
@@ -34,12 +35,26 @@ internal sealed class DriverFaultException(string id, string by, string detail) 
     public string By { get; } = by;
 
     public string Detail { get; } = detail;
+
+    /// <summary>The pool it is about.</summary>
+    public PoolBlock? Block { get; init; }
 }
 
 /// <summary>A routine of nt raises an exception into its caller (ExRaiseStatus).</summary>
 internal sealed class RaisedStatusException(NtStatus status) : Exception(status.ToString())
 {
     public NtStatus Status { get; } = status;
+}
+
+/// <summary>A routine of nt touched pageable memory for its caller at DISPATCH_LEVEL.</summary>
+internal sealed class PageableAccessException(ulong address, int length, bool write) : Exception($"pageable bytes at 0x{address:x}")
+{
+    public ulong Address { get; } = address;
+
+    /// <summary>In bytes.</summary>
+    public int Length { get; } = length;
+
+    public bool Write { get; } = write;
 }
 
 /// <summary>A run-time routine touched bytes for its caller that no correct driver touches.</summary>

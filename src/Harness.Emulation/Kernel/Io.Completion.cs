@@ -1,6 +1,7 @@
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
 using Harness.Emulation.Kernel.Structures;
+using Harness.Emulation.Memory;
 
 namespace Harness.Emulation.Kernel;
 
@@ -192,7 +193,23 @@ internal static partial class Io
                 $"IoStatus.Information is {information} bytes and the caller's buffer has {length}: the I/O manager would copy past both buffers.", Fatal: false, []));
             information = length;
         }
+        TellLeak(machine, irp, top, information);
         if (IsWritable(p.Memory, irp.UserBuffer, information) || irp.RequestorMode == ProcessorMode.KernelMode) machine.Copy(irp.UserBuffer, irp.SystemBuffer, information);
+    }
+
+    /// <summary>Bytes that the caller is given and nobody has written: what was in the pool before, of whomever.</summary>
+    private static void TellLeak(Machine machine, Irp irp, IoStackLocation top, ulong information)
+    {
+        var m = machine.Memory;
+        var (count, first) = (0ul, 0ul);
+        for (ulong i = 0; i < information; i++)
+        {
+            if (m.ReadShadow(irp.SystemBuffer + i) != GuestMemory.Undefined) continue;
+            if (count++ == 0) first = i;
+        }
+        if (count == 0) return;
+        machine.Log(new DriverFault("information-leak", machine.ModuleOf(top.DeviceObject.DriverObject.DriverStart),
+            $"IoStatus.Information is {information} bytes, and {count} of them, the first at offset {first}, were never written: the caller is given what the pool held before.", Fatal: false, []));
     }
 
     private static void TryWriteIosb(Processor p, Irp irp)

@@ -8,7 +8,7 @@ internal static partial class Io
 {
     private static void DefineIrps(NtRoutines nt)
     {
-        nt.Add("IoAllocateIrp", p => p.Return(AllocateIrp(p.Machine, p.Arg8(0)).Address));
+        nt.Add("IoAllocateIrp", p => p.Return(Ex.OwnedByCaller(p.Machine, AllocateIrp(p.Machine, p.Arg8(0)).Address)));
         nt.Add("IoFreeIrp", p =>
         {
             FreeIrp(p.Machine, IrpAt(p, p.Arg(0)));

@@ -1,6 +1,7 @@
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
 using Harness.Emulation.Kernel.Structures;
+using Harness.Emulation.Memory;
 
 namespace Harness.Emulation.Kernel;
 
@@ -149,6 +150,8 @@ internal static partial class Io
     private static void BufferInput(Processor p, Irp irp, ulong input, uint inputLength, uint length)
     {
         irp.SystemBuffer = Ex.Allocate(p.Machine, Ex.NonPaged, length, "IoSB");
+        // Windows doesn't clear the rest (M. Jurczyk, Detecting Kernel Memory Disclosure with x86 Emulation and Taint Tracking, 2018).
+        if (length > 0) p.Memory.WriteShadow(irp.SystemBuffer, length, GuestMemory.Undefined);
         p.Machine.Copy(irp.SystemBuffer, input, inputLength);
         irp.Flags |= Irp.FlagBufferedIo | Irp.FlagDeallocateBuffer;
     }

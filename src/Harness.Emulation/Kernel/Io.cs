@@ -10,6 +10,7 @@ internal static partial class Io
     public static void Define(NtRoutines nt)
     {
         DefineDrivers(nt);
+        DefineUnload(nt);
         DefineDevices(nt);
         DefineFiles(nt);
         DefineIrps(nt);

@@ -17,6 +17,9 @@ internal static partial class Ke
         nt.Add("KeReadStateTimer", p => p.Return(new DispatcherHeader(p.Memory, p.Arg(0)).SignalState != 0));
     }
 
+    /// <summary>Every timer that is counting.</summary>
+    public static IEnumerable<Structures.Timer> ActiveTimers(GuestMemory m) => NtData.Timers(m).Entries().Select(entry => TimerOf(m, entry));
+
     private static Next InitializeTimer(Processor p, DispatcherType type)
     {
         var timer = new Structures.Timer(p.Memory, p.Arg(0));

@@ -14,14 +14,62 @@ internal sealed partial class Machine
 
     private void Violation(Processor p, string by, ulong address, int length, bool write, byte shadow)
     {
-        var (id, what) = shadow switch
+        // The access may begin well and end badly: what counts is the first byte that is nobody's.
+        var at = address;
+        while (at < address + (ulong)length - 1 && (Memory.ReadShadow(at) & 0x80) == 0) at++;
+        var block = Ex.BlockAt(Memory, at);
+        var id = shadow switch
         {
-            Ex.ShadowFreed => ("use-after-free", "pool that has been freed"),
-            Ex.ShadowCompleted => ("irp-touched-after-completion", "an IRP that has been completed and is not the driver's any more"),
-            _ => ("pool-overrun", "pool outside any allocation"),
+            Ex.ShadowFreed => "use-after-free",
+            Ex.ShadowCompleted => "irp-touched-after-completion",
+            _ => block is { } near && at < near.Block ? "pool-underrun" : "pool-overrun",
         };
-        Fault(p, id, by, $"{by} {(write ? "wrote" : "read")} {length} bytes at {new KernelAddress(address)}: {what}.");
+        var what = shadow == Ex.ShadowCompleted ? "an IRP that has been completed and is not the driver's any more" : block is { } known ? PlaceIn(known, at) : "pool outside any allocation";
+        Fault(p, id, by, $"{by} {(write ? "wrote" : "read")} {Bytes((ulong)length)} at {new KernelAddress(address)}: {what}.", block is { } told ? Ex.Told(this, told) : null);
     }
+
+    private void PageableTouched(Processor p, string by, ulong address, int length, bool write)
+    {
+        var block = Ex.BlockAt(Memory, address);
+        Fault(p, "pageable-at-dispatch", by,
+            $"{by} {(write ? "wrote" : "read")} {Bytes((ulong)length)} at {new KernelAddress(address)} at IRQL {p.Irql}: {(block is { } paged ? PlaceIn(paged, address) : "pageable memory")}. Where it happens to be paged out, Windows stops with bug check 0xD1.",
+            block is { } told ? Ex.Told(this, told) : null);
+    }
+
+    /// <summary>"1 byte past the end of 64 bytes of nonpaged pool with tag 'Test', allocated by driver.sys+0x1040, freed by driver.sys+0x1080".</summary>
+    private string PlaceIn(PoolRecord block, ulong address)
+    {
+        var offset = (long)(address - block.Block);
+        var where = offset < 0 ? $"{Bytes((ulong)-offset)} before"
+            : (ulong)offset >= block.Length ? $"{Bytes((ulong)offset - block.Length + 1)} past the end of"
+            : $"{Bytes((ulong)offset)} into";
+        var told = Ex.Told(this, block);
+        var by = told.AllocatedBy.Count > 0 ? told.AllocatedBy[0] : "nt";
+        var freed = told.FreedBy is null ? "" : $", freed by {(told.FreedBy.Count > 0 ? told.FreedBy[0] : "nt")}";
+        return $"{where} {Bytes(told.Length)} of {told.Pool} pool with tag '{told.Tag}', allocated by {by}{freed}";
+    }
+
+    private static string Bytes(ulong count) => count == 1 ? "1 byte" : $"{count} bytes";
+
+    /// <summary>Return addresses of the driver code that called the routine of nt which runs, innermost first; none: nt works for itself.</summary>
+    public IReadOnlyList<ulong> DriverStack()
+    {
+        if (_acting is not { } p || !NtImage.Contains(p.Registers.Rip) || !IsInDriver(p.ReturnAddress)) return [];
+        return [.. Frames(p).SkipWhile(frame => frame.Module is null or "nt").Select(frame => frame.Address.Value).Take(PoolRecord.MostFrames)];
+    }
+
+    /// <summary>The first byte of the image an address is in; 0: none.</summary>
+    public ulong ImageOf(ulong address) => _modules.Find(module => address - module.Base < module.Size)?.Base ?? 0;
+
+    /// <summary>A story that was told to its end can be judged, whatever its driver's DriverUnload needs.</summary>
+    private void NotModelled(Processor p, UnmodelledException unmodelled)
+    {
+        if (NtData.StoryIsOver(Memory)) NotUnloaded($"{CallerOf(p)} needs {unmodelled.What}, which is not modelled, so what it leaves behind is not known");
+        else Log(new Unmodelled(unmodelled.What, CallerOf(p), unmodelled.Detail));
+        Finished = true;
+    }
+
+    private void NotUnloaded(string why) => Log(new DriverNotUnloaded(ModuleOf(new DriverObject(Memory, NtData.DriverUnderTest(Memory)).DriverStart), why));
 
     /// <summary>"between driver.sys+0x1040 and driver.sys+0x1056": where a processor is in its next instructions. The run is over.</summary>
     private string LoopOf(Processor p)
@@ -37,9 +85,9 @@ internal sealed partial class Machine
         return $"between {NameOf(first)} and {NameOf(last)}";
     }
 
-    private void Fault(Processor p, string id, string by, string detail)
+    private void Fault(Processor p, string id, string by, string detail, PoolBlock? block = null)
     {
-        Log(new DriverFault(id, by, detail, Fatal: true, StackOf(p)));
+        Log(new DriverFault(id, by, detail, Fatal: true, StackOf(p)) { Block = block });
         Finished = true;
     }
 

@@ -88,6 +88,7 @@ internal sealed partial class Machine
     /// <summary>One visible action: an interrupt, a step of nt, an act of a client, or a stretch of driver code.</summary>
     private void Act(Processor p)
     {
+        _acting = p;
         try
         {
             Memory.Space = p.Registers.Cr3;
@@ -110,8 +111,7 @@ internal sealed partial class Machine
         }
         catch (UnmodelledException unmodelled)
         {
-            Log(new Unmodelled(unmodelled.What, CallerOf(p), unmodelled.Detail));
-            Finished = true;
+            NotModelled(p, unmodelled);
         }
         catch (RaisedStatusException raised)
         {
@@ -119,7 +119,11 @@ internal sealed partial class Machine
         }
         catch (DriverFaultException fault)
         {
-            Fault(p, fault.Id, fault.By, fault.Detail);
+            Fault(p, fault.Id, fault.By, fault.Detail, fault.Block);
+        }
+        catch (PageableAccessException pageable)
+        {
+            PageableTouched(p, CallerOf(p), pageable.Address, pageable.Length, pageable.Write);
         }
         catch (PoisonedAccessException poisoned)
         {
@@ -154,6 +158,9 @@ internal sealed partial class Machine
                 break;
             case CpuExitKind.ShadowViolation:
                 Violation(p, exit);
+                break;
+            case CpuExitKind.PageableAtDispatch:
+                PageableTouched(p, NameOf(p.Registers.Rip), exit.Address, (int)(exit.Detail >> 8 & 0xFF), (exit.Detail & 0x10000) != 0);
                 break;
             case CpuExitKind.Unknown:
                 throw new UnmodelledException("instruction " + exit.Text, "the interpreter doesn't know it");
@@ -211,9 +218,17 @@ internal sealed partial class Machine
             Fault(p, SpinLockDeadlock, CallerOf(p), $"{CallerOf(p)} acquires the spin lock {NameOfLock(p.SpinsOn)}, which nobody is left to release.");
             return false;
         }
-        if (!Ke.TryNextDue(Memory, out var due))
+        var unloading = NtData.UnloadLimit(Memory);
+        if (!Ke.TryNextDue(Memory, out var due) || unloading != 0 && due > unloading)
         {
-            Log(new RunStopped("every thread waits and no timer is counting: nothing can happen any more, and the story is not over"));
+            if (unloading != 0)
+            {
+                Log(Io.UnloadHangs(this));
+                Finished = true;
+                return false;
+            }
+            if (NtData.StoryIsOver(Memory)) NotUnloaded("every thread waits, and none for a timer");
+            else Log(new RunStopped("every thread waits and no timer is counting: nothing can happen any more, and the story is not over"));
             return false;
         }
         AdvanceTo(due);

@@ -40,6 +40,9 @@ internal sealed partial class Machine
     private readonly List<Module> _modules = [];
     private readonly bool _fromSeed;
 
+    /// <summary>The processor whose action goes on; set anew before each.</summary>
+    private Processor? _acting;
+
     public Machine(ulong seed, int processors, EvidenceLog evidence)
     {
         _evidence = evidence;
@@ -81,7 +84,12 @@ internal sealed partial class Machine
 
     private TimeSpan Now => TimeSpan.FromTicks((long)NtData.InterruptTime(Memory));
 
-    public void Log(Observation observation, string source = Sources.Emulator) => _evidence.Add(Now, source, observation);
+    /// <summary>Once the story is over, only what the driver does wrong while its service is stopped is evidence.</summary>
+    public void Log(Observation observation, string source = Sources.Emulator)
+    {
+        if (NtData.StoryIsOver(Memory) && observation is not (DriverFault or BugChecked or DriverUnloaded or DriverNotUnloaded or DebugPrinted)) return;
+        _evidence.Add(Now, source, observation);
+    }
 
     /// <summary>One of <paramref name="count"/> equal choices: the first without a seed, else chance from the state in guest memory (splitmix64).</summary>
     public int Choose(int count)
@@ -161,6 +169,7 @@ internal sealed partial class Machine
         if (missing.Count > 0) Log(new ExportsMissing(fileName, [.. missing]));
         var service = Path.GetFileNameWithoutExtension(fileName);
         var driver = Io.CreateDriver(this, service, start, image.SizeOfImage, start + image.EntryPointRva, loader.Address);
+        NtData.SetDriverUnderTest(Memory, driver.Address);
         Ps.StartSystemThread(this, NtImage.Instance["IopLoadDriver"], driver.Address);
     }
 

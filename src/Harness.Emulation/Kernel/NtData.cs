@@ -16,7 +16,7 @@ internal static class NtData
         NonPagedNext = 0x050, PagedNext = 0x058, StackNext = 0x060, NextCid = 0x068, NamedObjects = 0x070, SystemProcess = 0x080,
         WorkQueue = 0x088, IdleWorkers = 0x098, WorkerCount = 0x09C, NextImage = 0x0A0, WorkAvailable = 0x0A8, CompletionLock = 0x0C8, DatabaseLock = 0x0D0, NextDirectory = 0x0D8,
         TimeReads = 0x0E0, LastTurn = 0x0E4, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
-        TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, ConfigurationInformation = 0x3040;
+        TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, PoolRecordNext = 0x3018, UnloadUntil = 0x3020, TestedDriver = 0x3028, StoryOver = 0x3030, ConfigurationInformation = 0x3040;
 
     /// <summary>Object types, in the order of their indexes (from 2, as on Windows).</summary>
     public static readonly string[] ObjectTypes = ["Process", "Thread", "Event", "Mutant", "Semaphore", "Timer", "Device", "Driver", "File", "SymbolicLink", "Callback", "IoCompletion", "Directory", "Section", "Key", "Token"];
@@ -91,6 +91,21 @@ internal static class NtData
 
     public static void SetTimesRead(GuestMemory m, uint value) => m.WriteU32(Base + TimeReads, value);
 
+    /// <summary>Interrupt time by which DriverUnload should have returned; 0: it has not been called.</summary>
+    public static ulong UnloadLimit(GuestMemory m) => m.ReadU64(Base + UnloadUntil);
+
+    public static void SetUnloadLimit(GuestMemory m, ulong value) => m.WriteU64(Base + UnloadUntil, value);
+
+    /// <summary>The harness has told its story to the end.</summary>
+    public static bool StoryIsOver(GuestMemory m) => m.ReadU8(Base + StoryOver) != 0;
+
+    public static void EndStory(GuestMemory m) => m.WriteU8(Base + StoryOver, 1);
+
+    /// <summary>The driver object of the driver under test.</summary>
+    public static ulong DriverUnderTest(GuestMemory m) => m.ReadU64(Base + TestedDriver);
+
+    public static void SetDriverUnderTest(GuestMemory m, ulong value) => m.WriteU64(Base + TestedDriver, value);
+
     /// <summary>The processor that acted last, where they take turns.</summary>
     public static int LastProcessor(GuestMemory m) => (int)m.ReadU32(Base + LastTurn);
 
@@ -135,6 +150,10 @@ internal static class NtData
     /// <summary>User addresses for a view that a driver maps into a process.</summary>
     public static ulong TakeUserView(GuestMemory m, ulong bytes) => Take(m, UserViewNext, bytes);
 
+    public static ulong TakePoolRecord(GuestMemory m, ulong bytes) => Take(m, PoolRecordNext, bytes);
+
+    public static ulong PeekPoolRecord(GuestMemory m) => m.ReadU64(Base + PoolRecordNext);
+
     /// <summary>A number that nobody got before.</summary>
     public static ulong TakeUnique(GuestMemory m) => Take(m, UniqueNext, 1);
 
@@ -164,6 +183,7 @@ internal static class NtData
         m.WriteU64(Base + SystemViewNext, AddressMap.SystemViews);
         m.WriteU64(Base + UserViewNext, AddressMap.UserViews);
         m.WriteU64(Base + UniqueNext, 1);
+        m.WriteU64(Base + PoolRecordNext, AddressMap.PoolRecords);
         m.WriteU32(Configuration, 0x30);
         m.WriteU64(Base + NextCid, 400);
         m.WriteU64(Base + NextImage, AddressMap.Drivers);
@@ -195,6 +215,7 @@ internal static class AddressMap
         Unmodelled = 0xFFFFF803_0E000000,
         NonPagedPool = 0xFFFF8A00_00000000,
         PagedPool = 0xFFFFB000_00000000,
+        PoolRecords = 0xFFFF8900_00000000,
         KernelStacks = 0xFFFFF580_00000000,
         SystemViews = 0xFFFF9D80_00000000,
         UserViews = 0x000002A0_00000000,

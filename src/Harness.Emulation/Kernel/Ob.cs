@@ -166,6 +166,17 @@ internal static partial class Ob
         return NtStatus.Success;
     }
 
+    /// <summary>Symbolic links that lead nowhere.</summary>
+    public static IEnumerable<string> DanglingLinks(Machine machine)
+    {
+        var m = machine.Memory;
+        foreach (var entry in NtData.Names(m).Entries())
+        {
+            var body = m.ReadU64(entry + 0x10);
+            if (TypeOf(m, body) == LinkType && Find(machine, Canonical(new UnicodeString(m, body).Text)) == 0) yield return NameOf(machine, body) ?? "(unnamed)";
+        }
+    }
+
     /// <summary>Takes an object's name out of the namespace; the object stays.</summary>
     public static void RemoveName(Machine machine, ulong body)
     {

@@ -54,7 +54,7 @@ internal static partial class Rtl
 
     private static Next CopyMemory(Processor p)
     {
-        DriverMemory.Write(p, p.Arg(0), DriverMemory.Read(p, p.Arg(1), p.Arg(2)));
+        DriverMemory.Copy(p, p.Arg(0), p.Arg(1), p.Arg(2));
         return p.Return(p.Arg(0));
     }
 

@@ -12,7 +12,11 @@ public sealed unsafe class GuestMemory
     /// <summary>Bytes in a page.</summary>
     public const int PageSize = 4096;
 
+    /// <summary>Shadow of bytes that nobody has written yet. Any store takes it away; reading them is nobody's business.</summary>
+    public const byte Undefined = 1;
+
     private const ulong OffsetMask = PageSize - 1;
+    private const int DispatchLevel = 2;
 
     private readonly PageFrames _frames = new();
     private readonly PageTable _table = new();
@@ -178,26 +182,26 @@ public sealed unsafe class GuestMemory
 
     /// <summary>Writes a byte for the kernel: permissions and shadow don't count.</summary>
     /// <exception cref="GuestAccessException">The address isn't mapped; nothing was written.</exception>
-    public void WriteU8(ulong a, byte value) => *Writable(a) = value;
+    public void WriteU8(ulong a, byte value) => *Defined(Writable(a), 1) = value;
 
     /// <inheritdoc cref="WriteU8"/>
     public void WriteU16(ulong a, ushort value)
     {
-        if (Fits(a, sizeof(ushort))) Unsafe.WriteUnaligned(Writable(a), value);
+        if (Fits(a, sizeof(ushort))) Unsafe.WriteUnaligned(Defined(Writable(a), sizeof(ushort)), value);
         else Write(a, new ReadOnlySpan<byte>(&value, sizeof(ushort)));
     }
 
     /// <inheritdoc cref="WriteU8"/>
     public void WriteU32(ulong a, uint value)
     {
-        if (Fits(a, sizeof(uint))) Unsafe.WriteUnaligned(Writable(a), value);
+        if (Fits(a, sizeof(uint))) Unsafe.WriteUnaligned(Defined(Writable(a), sizeof(uint)), value);
         else Write(a, new ReadOnlySpan<byte>(&value, sizeof(uint)));
     }
 
     /// <inheritdoc cref="WriteU8"/>
     public void WriteU64(ulong a, ulong value)
     {
-        if (Fits(a, sizeof(ulong))) Unsafe.WriteUnaligned(Writable(a), value);
+        if (Fits(a, sizeof(ulong))) Unsafe.WriteUnaligned(Defined(Writable(a), sizeof(ulong)), value);
         else Write(a, new ReadOnlySpan<byte>(&value, sizeof(ulong)));
     }
 
@@ -222,7 +226,7 @@ public sealed unsafe class GuestMemory
         while (!from.IsEmpty)
         {
             var run = RunOf(a, from.Length);
-            from[..run].CopyTo(new Span<byte>(Writable(a), run));
+            from[..run].CopyTo(new Span<byte>(Defined(Writable(a), run), run));
             from = from[run..];
             a += (ulong)run;
         }
@@ -236,7 +240,7 @@ public sealed unsafe class GuestMemory
         while (length > 0)
         {
             var run = RunOf(a, length);
-            new Span<byte>(Writable(a), run).Fill(value);
+            new Span<byte>(Defined(Writable(a), run), run).Fill(value);
             length -= (ulong)run;
             a += (ulong)run;
         }
@@ -248,7 +252,7 @@ public sealed unsafe class GuestMemory
     /// <summary>Reads bytes of any space; false when some byte isn't mapped.</summary>
     public bool TryReadIn(ulong space, ulong a, Span<byte> into) => TryRead(_table.OrdinalOf(space), a, into);
 
-    /// <summary>The shadow of one byte: 0 is ordinary; bit 7 makes an access by guest instructions stop the processor.</summary>
+    /// <summary>The shadow of one byte: 0 is ordinary, 1 <see cref="Undefined"/>; bit 7 makes an access by guest instructions stop the processor.</summary>
     /// <exception cref="GuestAccessException">The address isn't mapped.</exception>
     public byte ReadShadow(ulong a) => *(Readable(a) + PageFrames.ShadowOffset);
 
@@ -288,7 +292,7 @@ public sealed unsafe class GuestMemory
     /// May a guest instruction make this access? When it may and lies on one page, the translation buffer has it afterwards.
     /// A store that may is one the caller will make: the saved state has its copy and decoded instructions are dropped.
     /// </summary>
-    internal Refusal Check(ulong address, int size, bool write)
+    internal Refusal Check(ulong address, int size, bool write, int irql = 0)
     {
         if (!PageTable.IsCanonical(address) || !PageTable.IsCanonical(address + (ulong)size - 1))
             return new Refusal(RefusedBy.NonCanonical, address, 0);
@@ -296,6 +300,7 @@ public sealed unsafe class GuestMemory
         var refusal = CheckPaging(address, write);
         if (refusal.By == RefusedBy.Nothing && first < size) refusal = CheckPaging(address + (ulong)first, write);
         if (refusal.By != RefusedBy.Nothing) return refusal;
+        if (irql >= DispatchLevel && (IsPageable(address) || IsPageable(address + (ulong)size - 1))) return new Refusal(RefusedBy.Irql, address, (ulong)size << 8 | (write ? 1UL << 16 : 0));
         for (var i = 0; i < size; i++)
         {
             var shadow = ReadShadow(address + (ulong)i);
@@ -380,7 +385,7 @@ public sealed unsafe class GuestMemory
         var entry = TranslationBuffer.EntryOf(Translations, a);
         if ((a & TranslationBuffer.PageMask) == entry->ReadTag) return (byte*)((nint)a + entry->Addend);
         var page = _table.Find(a, _ordinal) ?? throw new GuestAccessException(a);
-        if ((page.Access & PageAccess.Read) != 0) _translations.AllowRead(page);
+        if ((page.Access & (PageAccess.Read | PageAccess.Pageable)) == PageAccess.Read) _translations.AllowRead(page);
         return page.Frame + (a & OffsetMask);
     }
 
@@ -392,8 +397,24 @@ public sealed unsafe class GuestMemory
         _log.BeforeWrite(page);
         DropCode(page);
         if (page.MayAliasCode) CodeWatcher?.CodeChanged();
-        else if ((page.Access & PageAccess.Write) != 0) _translations.AllowWrite(page);
+        else if ((page.Access & (PageAccess.Write | PageAccess.Pageable)) == PageAccess.Write) _translations.AllowWrite(page);
         return page.Frame + (a & OffsetMask);
+    }
+
+    private bool IsPageable(ulong address) => (AccessOf(address) & PageAccess.Pageable) != 0;
+
+    /// <summary>The same bytes, and from now on written ones.</summary>
+    private static byte* Defined(byte* at, int bytes)
+    {
+        var shadow = at + PageFrames.ShadowOffset;
+        var ordinary = bytes switch
+        {
+            sizeof(ulong) => Unsafe.ReadUnaligned<ulong>(shadow) == 0,
+            sizeof(uint) => Unsafe.ReadUnaligned<uint>(shadow) == 0,
+            _ => false,
+        };
+        if (!ordinary) new Span<byte>(shadow, bytes).Replace(Undefined, (byte)0);
+        return at;
     }
 
     private Refusal CheckPaging(ulong address, bool write)

@@ -21,6 +21,9 @@ public enum PageAccess : byte
 
     /// <summary>The page belongs to user mode.</summary>
     User = 16,
+
+    /// <summary>The page may be paged out at any time: only code below DISPATCH_LEVEL can count on it.</summary>
+    Pageable = 32,
 }
 
 /// <summary>One mapped page.</summary>
@@ -60,6 +63,9 @@ internal enum RefusedBy
     Paging,
     Shadow,
     NonCanonical,
+
+    /// <summary>The page is there by luck: at this IRQL nobody could bring it in.</summary>
+    Irql,
 }
 
 /// <summary>A refused access by a guest instruction.</summary>

@@ -100,10 +100,24 @@ public sealed class EvidenceFileTests
     }
 
     [Fact]
-    public void Removed_lines_and_shuffled_properties_are_read_for_what_they_are()
+    public void A_line_taken_out_anywhere_but_at_the_end_is_an_error_and_not_another_story()
     {
-        var text = "{\"text\":\"x\",\"source\":\"emulator\",\"n\":4,\"at\":\"00:00:01\",\"unknown\":1,\"kind\":\"debugPrinted\"}\r\n\n";
-        EvidenceText.Read(text).Should().Equal(new DebugPrinted("x") { N = 4, At = TimeSpan.FromSeconds(1) });
+        var lines = EvidenceText.Of(OneOfEach()).Split('\n');
+        for (var gone = 0; gone < lines.Length - 2; gone++)
+        {
+            var reading = () => EvidenceText.Read(string.Join('\n', lines.Where((_, index) => index != gone)));
+            reading.Should().Throw<UnusableRunFolderException>().WithMessage($"evidence.jsonl, line {gone + 1}: observation {gone + 1} is missing before it");
+        }
+
+        var several = () => EvidenceText.Read(string.Join('\n', lines[4..]));
+        several.Should().Throw<UnusableRunFolderException>().WithMessage("evidence.jsonl, line 1: observations 1 to 4 are missing before it");
+    }
+
+    [Fact]
+    public void Shuffled_properties_and_empty_lines_are_read_for_what_they_are()
+    {
+        var text = "\n{\"text\":\"x\",\"source\":\"emulator\",\"n\":1,\"at\":\"00:00:01\",\"unknown\":1,\"kind\":\"debugPrinted\"}\r\n\n";
+        EvidenceText.Read(text).Should().Equal(new DebugPrinted("x") { N = 1, At = TimeSpan.FromSeconds(1) });
     }
 
     [Fact]

@@ -107,7 +107,7 @@ public sealed class ReportTests
         line.Should().NotContain("\n");
         using var json = JsonDocument.Parse(line);
         var root = json.RootElement;
-        Names(root).Should().Equal("scenario", "target", "verdict", "outcome", "after", "findings", "process", "thread", "threads", "irps", "runFolder", "replay");
+        Names(root).Should().Equal("scenario", "target", "verdict", "because", "outcome", "after", "findings", "process", "thread", "threads", "irps", "runFolder", "replay");
         Names(root.GetProperty("findings")[0]).Should().Equal("id", "title", "code", "parameters", "driver", "says");
         Names(root.GetProperty("process")).Should().Equal("pid", "image", "listed", "signalled", "terminateStatus");
         Names(root.GetProperty("thread")).Should().Equal("tid", "state", "waitReason", "waitMode", "alertable", "waitObject", "kernelStack");
@@ -127,6 +127,31 @@ public sealed class ReportTests
         root.GetProperty("irps")[0].GetRawText().Should().Be(
             """{"address":"0xffff800000102000","list":"thread","cancel":true,"cancelRoutine":null,"major":"IRP_MJ_DEVICE_CONTROL","ioctl":"0x222008","device":"\\Device\\Guilty","driver":"guilty.sys","stackLocation":1}""");
         root.GetProperty("runFolder").GetString().Should().Be("/results/x");
+    }
+
+    [Fact]
+    public void The_JSON_line_of_a_run_that_stopped_early_tells_nothing_of_before_as_if_it_were_now()
+    {
+        var run = Tale.Run(Outcome.Ended);
+        run = run with
+        {
+            Story = run.Story with
+            {
+                Processes = [run.Story.Processes[0], new ClientProcess(Harness.Core.Stories.Story.Controller, [new ClientThread("main", [new Observe("waiting"), .. run.Story.Processes[1].Threads[0].Acts])])],
+            },
+        };
+        var evidence = Tale.Pending().Seen("waiting", Tale.Stuck()).Killed().Cancelled(null).Add(new RunStopped("the limit was reached")).Evidence;
+
+        using var json = JsonDocument.Parse(JsonLine.Of(run, evidence, Judge.Of(run, evidence), "/results/x"));
+
+        var root = json.RootElement;
+        root.GetProperty("verdict").GetString().Should().Be("inconclusive");
+        root.GetProperty("because").GetString().Should().Contain("the limit was reached");
+        root.GetProperty("outcome").ValueKind.Should().Be(JsonValueKind.Null);
+        root.GetProperty("thread").ValueKind.Should().Be(JsonValueKind.Null);
+        root.GetProperty("threads").GetArrayLength().Should().Be(0);
+        root.GetProperty("irps").GetArrayLength().Should().Be(0);
+        root.GetProperty("process").GetRawText().Should().Be("""{"pid":412,"image":"victim.exe","listed":null,"signalled":null,"terminateStatus":"0x00000000"}""");
     }
 
     [Fact]

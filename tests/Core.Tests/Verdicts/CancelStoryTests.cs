@@ -59,6 +59,16 @@ public sealed class CancelStoryTests
     }
 
     [Fact]
+    public void A_request_that_was_given_no_time_proves_nothing()
+    {
+        var judgement = Judge.Of(Tale.Run(Outcome.Ended, kills: false), Returned(Asked(null)).LaterMs(999).Seen("settled", Waits).Evidence);
+
+        judgement.Verdict.Should().Be(Verdict.Inconclusive);
+        judgement.Findings.Should().BeEmpty();
+        judgement.Because.Should().Contain("it has no cancel routine").And.Contain("too soon to tell").And.EndWith("it needs 1 s.");
+    }
+
+    [Fact]
     public void Without_kernel_memory_a_victim_that_stays_proves_nothing()
     {
         var evidence = Returned(Asked("guilty.sys+0x1400")).LaterMs(1).Seen("settled", Waits).Evidence;

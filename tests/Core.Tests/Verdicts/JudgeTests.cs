@@ -225,7 +225,7 @@ public sealed class JudgeTests
     public void A_zombie_that_its_release_does_not_let_go_is_a_fail()
     {
         Promise[] promises = [new OutcomePromise("hung", Outcome.Zombie), new OutcomePromise("released", Outcome.Ended)];
-        var tale = Tale.Pending().Killed().Cancelled(null).LaterMs(10).Seen("hung", Tale.Stuck()).LaterMs(10).Seen("released", Tale.Stuck());
+        var tale = Tale.Pending().Killed().Cancelled(null).Later(TimeSpan.FromMinutes(10)).Seen("hung", Tale.Stuck()).LaterMs(10).Seen("released", Tale.Stuck());
         var judgement = Judge.Of(Tale.Run(promises), tale.Evidence);
 
         judgement.Verdict.Should().Be(Verdict.Fail);

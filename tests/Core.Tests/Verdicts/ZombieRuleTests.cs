@@ -80,7 +80,7 @@ public sealed class ZombieRuleTests
     public void A_thread_seen_between_two_polls_of_its_cancelled_request_still_counts_as_waiting()
     {
         string[] stack = ["nt!KeDelayExecutionThread+0x3c", "nt!IopCancelAlertedRequest+0x9a"];
-        var evidence = Tale.Pending().Killed().Cancelled("guilty.sys+0x1400").Seen("settled", Tale.Stuck(WaitReason.DelayExecution, stack) with { State = ThreadState.Ready }).Evidence;
+        var evidence = Tale.Pending().Killed().Cancelled("guilty.sys+0x1400").Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(WaitReason.DelayExecution, stack) with { State = ThreadState.Ready }).Evidence;
 
         Judge.Of(Tale.Run(Outcome.Zombie), evidence).Verdict.Should().Be(Verdict.Pass);
         Judge.Of(Tale.Run(Outcome.Zombie), evidence.WithThread(t => t with { WaitReason = WaitReason.Executive })).Verdict.Should().Be(Verdict.Inconclusive);
@@ -93,7 +93,7 @@ public sealed class ZombieRuleTests
     public void A_thread_that_waits_in_rundown_is_a_zombie_of_its_own_kind(string function)
     {
         var (stack, list) = function == "nt!IoCancelThreadIo" ? (Tale.RundownStack, "thread") : (Tale.HandleRundownStack, "file");
-        var tale = Tale.Pending().Killed().Cancelled(null).LaterMs(500).Seen("settled", Tale.Stuck(WaitReason.DelayExecution, stack, Tale.Held(list: list)));
+        var tale = Tale.Pending().Killed().Cancelled(null).Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(WaitReason.DelayExecution, stack, Tale.Held(list: list)));
         var judgement = Judge.Of(Tale.Run(Outcome.Ended), tale.Evidence);
 
         judgement.Findings.Should().ContainSingle().Which.Id.Should().Be("zombie-in-rundown");
@@ -118,9 +118,27 @@ public sealed class ZombieRuleTests
     public void A_lower_driver_that_blocks_is_the_guilty_one()
     {
         string[] stack = ["nt!KeWaitForSingleObject+0x3c", "lower+0x90", "nt!IofCallDriver+0x2a", "guilty+0x1234", "nt!IofCallDriver+0x2a"];
-        var evidence = Tale.Pending().Killed().Seen("settled", Tale.Stuck(WaitReason.Executive, stack, Tale.Held(cancel: false))).Evidence;
+        var evidence = Tale.Pending().Killed().Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(WaitReason.Executive, stack, Tale.Held(cancel: false))).Evidence;
 
         Judge.Of(Tale.Run(Outcome.Ended), evidence).Findings.Should().ContainSingle().Which.Driver.Should().Be("lower.sys");
+    }
+
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(50, false)]
+    [InlineData(999, false)]
+    [InlineData(1000, true)]
+    public void A_process_that_was_given_no_time_to_go_is_not_called_a_zombie(int milliseconds, bool isZombie)
+    {
+        foreach (var expected in new[] { Outcome.Zombie, Outcome.Ended })
+        {
+            var judgement = Judge.Of(Tale.Run(expected), Tale.Pending().Killed().Cancelled(null).LaterMs(milliseconds).Seen("settled", Tale.Stuck()).Evidence);
+
+            judgement.Verdict.Should().Be(!isZombie ? Verdict.Inconclusive : expected == Outcome.Zombie ? Verdict.Pass : Verdict.Fail);
+            judgement.Outcome.Should().Be(isZombie ? Outcome.Zombie : null);
+            judgement.Findings.Should().HaveCount(isZombie ? 1 : 0);
+            if (!isZombie) judgement.Because.Should().Contain("guilty.sys holds 1 IRP without a cancel routine").And.Contain("too soon to tell").And.EndWith("it needs 1 s to settle.");
+        }
     }
 
     [Fact]
@@ -134,7 +152,7 @@ public sealed class ZombieRuleTests
             Holder = "lower.sys",
             Device = @"\Device\Lower",
         };
-        var evidence = Tale.Pending().Killed().Cancelled(null).Seen("settled", Tale.Stuck(irps: forwarded)).Evidence;
+        var evidence = Tale.Pending().Killed().Cancelled(null).Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(irps: forwarded)).Evidence;
 
         Judge.Of(Tale.Run(Outcome.Ended), evidence).Findings.Should().ContainSingle().Which.Driver.Should().Be("lower.sys");
     }
@@ -143,7 +161,7 @@ public sealed class ZombieRuleTests
     public void A_create_that_is_pended_and_never_completed_is_told_as_uncancellable()
     {
         string[] stack = ["nt!KeWaitForSingleObject+0x3c", "nt!IopParseDevice+0x300", "nt!ObOpenObjectByName+0x20", "nt!NtCreateFile+0x10"];
-        var evidence = Tale.Pending().Killed().Seen("settled", Tale.Stuck(WaitReason.Executive, stack, Tale.Held(cancel: false, major: IrpMajor.Create))).Evidence;
+        var evidence = Tale.Pending().Killed().Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(WaitReason.Executive, stack, Tale.Held(cancel: false, major: IrpMajor.Create))).Evidence;
 
         Judge.Of(Tale.Run(Outcome.Ended), evidence).Findings.Should().ContainSingle().Which.Id.Should().Be("zombie-uncancellable-request");
     }
@@ -165,7 +183,7 @@ public sealed class ZombieRuleTests
     {
         string[] behind = ["nt!KeWaitForSingleObject+0x3c", "nt!IopAcquireFileObjectLock+0x3f", "nt!IopCloseFile+0x44"];
         var closer = Tale.Stuck(WaitReason.Executive, behind) with { Tid = 420, Irps = [] };
-        var evidence = Tale.Pending().Killed().Cancelled(null).Seen("settled", closer, Tale.Stuck()).Evidence;
+        var evidence = Tale.Pending().Killed().Cancelled(null).Later(TimeSpan.FromMinutes(10)).Seen("settled", closer, Tale.Stuck()).Evidence;
 
         Judge.Of(Tale.Run(Outcome.Ended), evidence).Findings.Should().ContainSingle().Which.Id.Should().Be("zombie-no-cancel-routine");
     }
@@ -173,7 +191,7 @@ public sealed class ZombieRuleTests
     [Fact]
     public void An_IRP_that_is_complete_and_only_waits_for_its_APC_holds_nobody()
     {
-        var evidence = Tale.Pending().Killed().Cancelled(null).Seen("settled", Tale.Stuck(irps: Tale.Held() with { CurrentLocation = 3 })).Evidence;
+        var evidence = Tale.Pending().Killed().Cancelled(null).Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(irps: Tale.Held() with { CurrentLocation = 3 })).Evidence;
 
         var judgement = Judge.Of(Tale.Run(Outcome.Zombie), evidence);
         judgement.Verdict.Should().Be(Verdict.Inconclusive);
@@ -183,7 +201,7 @@ public sealed class ZombieRuleTests
     [Fact]
     public void A_cancel_routine_set_after_the_cancellation_is_told()
     {
-        var evidence = Tale.Pending().Killed().Cancelled(null).Seen("settled", Tale.Stuck(irps: Tale.Held(routine: "guilty.sys+0x1400"))).Evidence;
+        var evidence = Tale.Pending().Killed().Cancelled(null).Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(irps: Tale.Held(routine: "guilty.sys+0x1400"))).Evidence;
 
         Judge.Of(Tale.Run(Outcome.Ended), evidence).Findings.Should().ContainSingle().Which.Says.Should().Contain("guilty.sys+0x1400 was set after");
     }

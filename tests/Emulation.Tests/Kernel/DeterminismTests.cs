@@ -26,6 +26,7 @@ public sealed class DeterminismTests
         ["Machine.Clients"] = "readonly; see Clients",
         ["Machine.KernelMemory"] = "readonly; a view of guest memory",
         ["Machine.LongestStretch"] = "set once, before the driver is loaded",
+        ["Machine._acting"] = "set anew before each step",
         ["Machine.Finished"] = "the end of the run",
         ["Machine.Ready"] = "set once, before the driver is loaded",
         ["Processor._routine"] = "the routine of the step that runs; set anew before each step",

@@ -43,6 +43,35 @@ internal sealed class TypeUses : IDisposable
         return uses;
     }
 
+    /// <summary>Every member of other assemblies' types that is named in the IL of these namespaces and those below: "Marshal.Copy", "StreamReader..ctor(Stream)".</summary>
+    public IReadOnlyCollection<string> Members(params IReadOnlyList<string> spaces)
+    {
+        var members = new HashSet<string>();
+        var decoder = new Names(this);
+        foreach (var handle in _metadata.TypeDefinitions)
+        {
+            var space = Outermost(handle).Space;
+            if (!spaces.Any(wanted => space == wanted || space.StartsWith(wanted + ".", StringComparison.Ordinal))) continue;
+            foreach (var method in _metadata.GetTypeDefinition(handle).GetMethods().Select(_metadata.GetMethodDefinition).Where(method => method.RelativeVirtualAddress != 0))
+                foreach (var token in Tokens(_image.GetMethodBody(method.RelativeVirtualAddress).GetILReader()))
+                {
+                    var named = token.Kind == HandleKind.MethodSpecification ? _metadata.GetMethodSpecification((MethodSpecificationHandle)token).Method : token;
+                    if (named.Kind != HandleKind.MemberReference) continue;
+                    var member = _metadata.GetMemberReference((MemberReferenceHandle)named);
+                    if (Resolve(member.Parent, decoder).FirstOrDefault() is { Assembly: not null } type) members.Add($"{type.Name}.{_metadata.GetString(member.Name)}{Takes(member, decoder)}");
+                }
+        }
+
+        return members;
+    }
+
+    // What a constructor is given says what it does: a StreamReader of a stream, or of a file's name.
+    private string Takes(MemberReference member, Names decoder) => _metadata.GetString(member.Name) != ".ctor" ? ""
+        : $"({string.Join(", ", member.DecodeMethodSignature(decoder, null).ParameterTypes.Select(types => types.Select(type => type.Name).FirstOrDefault("")))})";
+
+    /// <summary>How many functions of native libraries the assembly declares (ECMA-335 II.22.22).</summary>
+    public int NativeFunctions => _metadata.GetTableRowCount(TableIndex.ImplMap);
+
     /// <summary>All string literals.</summary>
     public IEnumerable<string> Strings()
     {

@@ -24,7 +24,7 @@ internal sealed record CommandRun(ExitCode Code, string Out, string Error)
     {
         using var output = new StringWriter { NewLine = "\n" };
         using var error = new StringWriter { NewLine = "\n" };
-        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, AbsentTarget.Local, AbsentTarget.HyperV],
+        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, AbsentTarget.Local, AbsentTarget.HyperV], "driverfault",
             Path.Combine(Path.GetTempPath(), "driverfault-tests-must-name-their-results"), Debug: false);
         var code = DriverFault.Run(args, around);
         return new CommandRun(code, output.ToString(), error.ToString());

@@ -51,7 +51,7 @@ public sealed class RunCommandTests : IDisposable
         objects.Select(json => json.GetProperty("runFolder").GetString()).Should().Equal(_scratch["2026-11-22T084312-hang-irp-emulated"], _scratch["2026-11-22T084312-hang-irp-emulated-2"]);
         objects[0].GetProperty("thread").GetProperty("kernelStack")[2].GetString().Should().Be("nt!IopCancelAlertedRequest+0x6d");
         objects[0].EnumerateObject().Select(field => field.Name).Should().BeEquivalentTo(
-            "scenario", "target", "verdict", "outcome", "after", "findings", "process", "thread", "threads", "irps", "runFolder", "replay");
+            "scenario", "target", "verdict", "because", "outcome", "after", "findings", "process", "thread", "threads", "irps", "runFolder", "replay");
     }
 
     [Fact]
@@ -126,7 +126,44 @@ public sealed class RunCommandTests : IDisposable
         driver.Image.Should().Equal(7, 8, 9);
         story.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<DeviceControl>().Should().ContainSingle()
             .Which.Should().BeEquivalentTo(new DeviceControl("h", "request", 0x222008, [1, 2], 16));
-        Saved().Run.Replay.Should().StartWith("driverfault run hang-irp --driver ").And.ContainAll("mine.sys", "--input 0102", "--output-length 16", "--settle 15s", "--seed 42");
+        Saved().Run.Replay.Should().StartWith("driverfault run hang-irp --driver ").And.ContainAll("mine.sys", "--ioctl 0x222008", "--input 0102", "--output-length 16", "--settle 15s", "--seed 42");
+    }
+
+    [Fact]
+    public void Names_of_myfault_s_requests_may_be_said_to_another_driver()
+    {
+        Run(ScriptedTarget.Victim(Outcome.Ended), "hang-irp", "--driver", _scratch.File("mine.sys", 7, 8, 9), "--device", "Mine", "--ioctl", "pend");
+
+        Saved().Run.Choices.Ioctl.Should().Be(MyFault.Pend.Code);
+        Saved().Run.Replay.Should().Contain(" --ioctl 0x222004 ", "it is the user's choice, not a default");
+    }
+
+    [Fact]
+    public void Another_driver_is_sent_requests_that_nobody_chose_only_by_a_scenario_that_was_named()
+    {
+        string[] driver = ["--driver", _scratch.File("mine.sys", 7, 8, 9), "--device", "Mine", "--ioctl", "0x222000"];
+        var all = ScriptedTarget.Victim(Outcome.Ended);
+        var named = ScriptedTarget.Victim(Outcome.Ended);
+
+        var run = CommandRun.On(all, ["run", .. driver, "--results", _scratch["all"]]);
+        CommandRun.On(named, ["run", "hang-irp-release", .. driver, "--results", _scratch["named"]]).Error.Should().BeEmpty();
+
+        run.Error.Should().Be("driverfault: hang-irp-release is left out: it sends 0x22200c too, a request of myfault.sys's; name the scenario to run it all the same\n");
+        all.Played.Should().HaveCount(ScenarioCatalogue.All.Count - 1);
+        all.Played.SelectMany(play => Codes(play.Story)).Should().AllBeEquivalentTo(0x222000);
+        named.Played.SelectMany(play => Codes(play.Story)).Should().Equal(0x222000, 0x22200C);
+
+        static IEnumerable<uint> Codes(Story story) => story.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<DeviceControl>().Select(act => act.Code);
+    }
+
+    [Theory]
+    [InlineData("mine.sys")]
+    [InlineData("myfault.sys")]
+    public void Another_build_of_myfault_needs_no_more_than_its_file(string name)
+    {
+        Run(ScriptedTarget.Victim(Outcome.Zombie), "hang-irp", "--driver", _scratch.File(name, name == MyFault.FileName ? [1, 2, 3] : MyFault.Image())).Code.Should().Be(ExitCode.Pass);
+
+        (Saved().Run.Driver.Device, Saved().Run.Choices.Ioctl).Should().Be((MyFault.Device, MyFault.HangIrp.Code));
     }
 
     [Fact]
@@ -160,17 +197,44 @@ public sealed class RunCommandTests : IDisposable
     {
         Run(ScriptedTarget.Victim(Outcome.Zombie), "hang-irp");
         var folder = Saved().FullPath;
-        var evidence = Path.Combine(folder, RunFolder.EvidenceFileName);
-        File.WriteAllLines(evidence, File.ReadAllLines(evidence).Where(line => !line.Contains("kernelMemory", StringComparison.Ordinal)));
+        Rewrite(folder, lines => lines.TakeWhile(line => !line.Contains("kernelMemory", StringComparison.Ordinal)));
 
         CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "judge", folder).Code.Should().Be(ExitCode.Inconclusive);
         File.ReadAllText(Path.Combine(folder, RunFolder.VerdictFile)).Should().Contain("inconclusive");
     }
 
     [Fact]
+    public void Judge_refuses_evidence_that_somebody_took_a_line_out_of()
+    {
+        Run(ScriptedTarget.Victim(Outcome.Zombie), "hang-irp");
+        var folder = Saved().FullPath;
+        var verdict = File.ReadAllText(Path.Combine(folder, RunFolder.VerdictFile));
+        Rewrite(folder, lines => lines.Where((_, index) => index != 3));
+
+        var judged = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "judge", folder);
+
+        judged.Should().Be(new CommandRun(ExitCode.Unusable, "", $"driverfault: {folder}: evidence.jsonl, line 4: observation 4 is missing before it\n"));
+        File.ReadAllText(Path.Combine(folder, RunFolder.VerdictFile)).Should().Be(verdict, "nothing was judged");
+    }
+
+    [Theory]
+    [InlineData("{}", "it is not the description of a run")]
+    [InlineData("not JSON", "it is not the description of a run")]
+    [InlineData("{\"scenario\":7}", "it is not the description of a run ($.scenario)")]
+    public void Judge_says_in_plain_words_what_is_wrong_with_run_json(string content, string says)
+    {
+        Run(ScriptedTarget.Victim(Outcome.Zombie), "hang-irp");
+        var folder = Saved().FullPath;
+        File.WriteAllText(Path.Combine(folder, RunFolder.RunFile), content);
+
+        CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "judge", folder)
+            .Should().Be(new CommandRun(ExitCode.Unusable, "", $"driverfault: {folder}: run.json cannot be read: {says}\n"));
+    }
+
+    [Fact]
     public void Replay_plays_the_same_again_and_compares()
     {
-        Run(ScriptedTarget.Victim(Outcome.Zombie), "hang-irp", "--driver", _scratch.File("mine.sys", 7, 8, 9), "--device", "Mine", "--expect", "zombie", "--seed", "7");
+        Run(ScriptedTarget.Victim(Outcome.Zombie), "hang-irp", "--driver", _scratch.File("mine.sys", 7, 8, 9), "--device", "Mine", "--ioctl", "0x222008", "--expect", "zombie", "--seed", "7");
         var first = Saved();
         var target = ScriptedTarget.Victim(Outcome.Zombie);
 
@@ -195,7 +259,7 @@ public sealed class RunCommandTests : IDisposable
     [Fact]
     public void Replay_refuses_a_driver_that_has_changed()
     {
-        Run(ScriptedTarget.Victim(Outcome.Zombie), "hang-irp", "--driver", _scratch.File("mine.sys", 7, 8, 9), "--device", "Mine");
+        Run(ScriptedTarget.Victim(Outcome.Zombie), "hang-irp", "--driver", _scratch.File("mine.sys", 7, 8, 9), "--device", "Mine", "--ioctl", "1");
         var folder = Saved().FullPath;
         _scratch.File("mine.sys", 7, 8, 10);
 
@@ -203,6 +267,12 @@ public sealed class RunCommandTests : IDisposable
 
         replayed.Code.Should().Be(ExitCode.Unusable);
         replayed.Error.Should().Contain("is not the driver of that run any more");
+    }
+
+    private static void Rewrite(string folder, Func<string[], IEnumerable<string>> change)
+    {
+        var evidence = Path.Combine(folder, RunFolder.EvidenceFileName);
+        File.WriteAllLines(evidence, change(File.ReadAllLines(evidence)));
     }
 
     private CommandRun Run(Harness.Core.Targets.ITarget target, params string[] args) => CommandRun.On(target, ["run", .. args, "--results", _scratch.Folder]);

@@ -22,7 +22,7 @@ public sealed class UsageTests
     [InlineData("--seed: 'x' is not a number", "run", "--seed", "x")]
     [InlineData("--settle: 'soon' is not a time", "run", "--settle", "soon")]
     [InlineData("--output-length: '-1' is not a number", "run", "--output-length", "-1")]
-    [InlineData("--ioctl: myfault.sys has no request 'hang'", "run", "--ioctl", "hang")]
+    [InlineData("--ioctl: 'hang' is neither a number nor a request of myfault.sys's", "run", "--ioctl", "hang")]
     [InlineData("--input: 'xyz' is not bytes", "run", "--input", "xyz")]
     [InlineData("--input: there is no file nowhere.bin", "run", "--input", "@nowhere.bin")]
     [InlineData("--expect: 'maybe' is neither zombie nor ended", "run", "--expect", "maybe")]
@@ -30,8 +30,11 @@ public sealed class UsageTests
     [InlineData("--target: there is no target 'emulate'; did you mean 'emulated'?", "run", "--target", "emulate")]
     [InlineData("--target: 'local' is not available here", "run", "--target", "local")]
     [InlineData("--target: 'hyperv' is not available here", "run", "--target", "hyperv")]
-    [InlineData("--driver: name the device it makes too, with --device", "run", "--driver", "x.sys")]
+    [InlineData("--driver: there is no file nowhere.sys", "run", "--driver", "nowhere.sys")]
+    [InlineData("--settle: 0s leaves the client no time", "run", "--settle", "0s")]
+    [InlineData("--settle: 25h is too long", "run", "--settle", "25h")]
     [InlineData("--driver: there is no file nowhere.sys", "run", "--driver", "nowhere.sys", "--device", "X")]
+    [InlineData("--results: '' is not a folder's name", "run", "hang-irp", "--results", "")]
     [InlineData("RUN-FOLDER", "judge")]
     [InlineData("no such run folder", "judge", "nowhere")]
     [InlineData("no such run folder", "replay", "nowhere")]
@@ -48,25 +51,40 @@ public sealed class UsageTests
     }
 
     [Theory]
-    [InlineData("pend")]
-    [InlineData("hang-irp")]
-    public void Names_of_requests_are_only_known_of_myfault(string name)
+    [InlineData("name the device it makes too, with --device")]
+    [InlineData("name the request to send to other.sys too, with --ioctl", "--device", "Other")]
+    public void A_driver_of_the_user_s_own_is_only_sent_what_the_user_chose(string says, params string[] more)
     {
         using var scratch = new Scratch();
+        var target = ScriptedTarget.Victim(Outcome.Zombie);
 
-        var run = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "run", "hang-irp", "--driver", scratch.File("other.sys", 1), "--device", "Other", "--ioctl", name, "--results", scratch.Folder);
+        var run = CommandRun.On(target, ["run", "hang-irp", "--driver", scratch.File("other.sys", 1), "--results", scratch["results"], .. more]);
 
         run.Code.Should().Be(ExitCode.Unusable);
-        run.Error.Should().Contain($"--ioctl: '{name}' is not a number");
+        run.Error.Should().StartWith($"driverfault: --driver: {says}");
+        run.Error.TrimEnd('\n').Should().NotContain("\n");
+        target.Played.Should().BeEmpty();
+        Directory.Exists(scratch["results"]).Should().BeFalse();
     }
 
     [Fact]
-    public void A_file_that_is_no_driver_leaves_no_run_folder()
+    public void What_is_wrong_with_a_driver_file_is_told_before_what_else_is_missing()
+    {
+        using var scratch = new Scratch();
+        var target = new ScriptedTarget((_, _, _) => { }) { Checks = file => throw new UnusableDriverException($"{file} is not a driver") };
+
+        CommandRun.On(target, "run", "hang-irp", "--driver", scratch.File("text.sys", 1), "--results", scratch["results"])
+            .Should().Be(new CommandRun(ExitCode.Unusable, "", "driverfault: text.sys is not a driver\n"));
+        Directory.Exists(scratch["results"]).Should().BeFalse("nothing was begun");
+    }
+
+    [Fact]
+    public void A_driver_that_the_target_refuses_later_leaves_no_run_folder()
     {
         using var scratch = new Scratch();
         var target = new ScriptedTarget((_, driver, _) => throw new UnusableDriverException($"{driver.FileName} is not a driver"));
 
-        var run = CommandRun.On(target, "run", "hang-irp", "--driver", scratch.File("text.sys", 1), "--device", "X", "--results", scratch["results"]);
+        var run = CommandRun.On(target, "run", "hang-irp", "--driver", scratch.File("text.sys", 1), "--device", "X", "--ioctl", "0x222000", "--results", scratch["results"]);
 
         run.Code.Should().Be(ExitCode.Unusable);
         run.Error.Should().Be("driverfault: text.sys is not a driver\n");

@@ -149,6 +149,9 @@ public sealed class StartScriptTests
         run.GetProperty("outcome").GetString().Should().Be("zombie");
         Path.GetDirectoryName(run.GetProperty("runFolder").GetString()).Should().EndWith("/here", "relative paths are the user's");
         Directory.EnumerateDirectories(scratch["here"]).Should().ContainSingle();
+        var again = await ScriptRun.Of("sh", ["-c", run.GetProperty("replay").GetString()! + " --results there --format json"], scratch.Folder);
+        again.Code.Should().Be(0, "the line that runs it again can be pasted: " + again.Error);
+        Directory.EnumerateDirectories(scratch["there"]).Should().ContainSingle();
         third.Code.Should().Be(2);
         third.Error.Should().Be("driverfault: nowhere: no such run folder\n");
     }
