@@ -18,12 +18,12 @@ public class WarmRun
     private readonly Choices _choices;
 
     public WarmRun() =>
-        _choices = new RunRequest([_scenario], Target, _driver, null, [], null, null, null, RunRequest.UsualSeed).ChoicesFor(_scenario);
+        _choices = new RunRequest([_scenario], Target, _driver, null, [], null, null, null, RunRequest.Usual).ChoicesFor(_scenario);
 
     [Benchmark]
     public Verdict HangIrp()
     {
-        var run = PlayedRun.Play(PlayedRun.Describe("driverfault", _scenario, Target, _driver, _choices, RunRequest.UsualSeed), Target, _driver.Driver);
+        var run = PlayedRun.Play(PlayedRun.Describe("driverfault", _scenario, Target, _driver, _choices, RunRequest.Usual), Target, _driver.Driver);
         return run.Judgement.Verdict == Verdict.Pass ? Verdict.Pass : throw new InvalidOperationException(run.Judgement.Because);
     }
 }

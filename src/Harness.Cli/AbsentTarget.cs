@@ -15,7 +15,7 @@ internal sealed record AbsentTarget(string Name, string? Lacks, TimeSpan Default
 
     public void Check(string fileName, byte[] image) => throw Absent();
 
-    public void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence) => throw Absent();
+    public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence) => throw Absent();
 
     private UsageException Absent() => new($"--target {Name}: {Lacks}");
 }

@@ -21,10 +21,10 @@ internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Obser
         typeof(PlayedRun).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
     /// <summary>Describes a run before it is played. <paramref name="command"/>: what the user types to run it again.</summary>
-    public static RunDescription Describe(string command, Scenario scenario, ITarget target, DriverArgument driver, Choices choices, ulong seed, DateTimeOffset? started = null) =>
+    public static RunDescription Describe(string command, Scenario scenario, ITarget target, DriverArgument driver, Choices choices, Conditions conditions, DateTimeOffset? started = null) =>
         new(scenario.Name, target.Name, scenario.Tell(choices),
             new DriverFile(driver.Path, driver.Driver.FileName, Sha256(driver.Driver), driver.Driver.Device),
-            choices, seed, HarnessVersion, ReplayLine.Of(command, scenario, target, driver, choices, seed), started);
+            choices, conditions.Seed, conditions.Processors, HarnessVersion, ReplayLine.Of(command, scenario, target, driver, choices, conditions), started);
 
     /// <summary>Plays the story and judges what it left.</summary>
     /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>
@@ -33,7 +33,7 @@ internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Obser
         var evidence = new EvidenceLog();
         try
         {
-            target.Play(run.Story, driver, run.Seed, evidence);
+            target.Play(run.Story, driver, new Conditions(run.Seed, run.Processors), evidence);
             return new PlayedRun(run, evidence.Observations, Judge.Of(run, evidence.Observations));
         }
         catch (Exception e) when (e is not UnusableDriverException and not UsageException)

@@ -12,7 +12,7 @@ internal static class ReplayLine
     private const int LongestInput = 256;
 
     /// <summary>It can be pasted into this system's shell. <paramref name="command"/>: as the user calls it, ready to be pasted.</summary>
-    public static string Of(string command, Scenario scenario, ITarget target, DriverArgument driver, Choices choices, ulong seed)
+    public static string Of(string command, Scenario scenario, ITarget target, DriverArgument driver, Choices choices, Conditions conditions)
     {
         List<string> words = [command, "run", scenario.Name];
         void Add(string option, string value) => words.AddRange([option, Quoted(value)]);
@@ -27,7 +27,8 @@ internal static class ReplayLine
         if (choices.OutputLength != RunRequest.UsualOutputLength(driver, choices.Ioctl)) Add("--output-length", $"{choices.OutputLength}");
         if (choices.Expected != RunRequest.UsualOutcome(scenario, driver, choices.Ioctl)) Add("--expect", choices.Expected == Outcome.Zombie ? "zombie" : "ended");
         if (choices.Settle != target.DefaultSettle) Add("--settle", TimeArgument.Text(choices.Settle));
-        Add("--seed", $"{seed}");
+        if (conditions.Processors != RunRequest.Usual.Processors) Add("--processors", $"{conditions.Processors}");
+        Add("--seed", $"{conditions.Seed}");
         return string.Join(' ', words);
     }
 

@@ -6,10 +6,10 @@ using Harness.Scenarios;
 namespace Harness.Cli;
 
 /// <summary>What a user asked <c>run</c> for, once every word of it has been understood. What was not said is null.</summary>
-internal sealed record RunRequest(IReadOnlyList<Scenario> Scenarios, ITarget Target, DriverArgument Driver, uint? Ioctl, byte[] Input, int? OutputLength, Outcome? Expected, TimeSpan? Settle, ulong Seed)
+internal sealed record RunRequest(IReadOnlyList<Scenario> Scenarios, ITarget Target, DriverArgument Driver, uint? Ioctl, byte[] Input, int? OutputLength, Outcome? Expected, TimeSpan? Settle, Conditions Conditions)
 {
-    /// <summary>The seed when the user names none: always the same, so that what a run shows can be shown again.</summary>
-    public const ulong UsualSeed = 1;
+    /// <summary>When the user names none: always the same seed, so that what a run shows can be shown again.</summary>
+    public static readonly Conditions Usual = new(1, 1);
 
     /// <summary>The choices of one of the scenarios.</summary>
     public Choices ChoicesFor(Scenario scenario)

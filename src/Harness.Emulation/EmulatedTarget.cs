@@ -14,21 +14,18 @@ public sealed class EmulatedTarget : ITarget
 {
     public string Name => "emulated";
 
-    /// <summary>Virtual processors, 1 to 4.</summary>
-    public int Processors { get; init; } = 1;
-
     public string? Lacks => null;
 
     public TimeSpan DefaultSettle => TimeSpan.FromMinutes(10);
 
     public void Check(string fileName, byte[] image) => DriverImage.Parse(image, fileName);
 
-    public void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence) => Prepare(story, driver, seed, Processors, evidence).Run();
+    public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence) => Prepare(story, driver, conditions, evidence).Run();
 
     /// <summary>A machine with the driver mapped; its first step is the first of DriverEntry.</summary>
-    internal static Machine Prepare(Story story, DriverUnderTest driver, ulong seed, int processors, EvidenceLog evidence)
+    internal static Machine Prepare(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence)
     {
-        var machine = new Machine(seed, processors, evidence);
+        var machine = new Machine(conditions.Seed, conditions.Processors, evidence);
         machine.Ready = () => machine.Clients.Start(story, driver.Device);
         machine.LoadDriver(driver.Image, driver.FileName);
         return machine;

@@ -1,6 +1,5 @@
 using FluentAssertions;
 using Harness.Cli;
-using Harness.Emulation;
 using Harness.Scenarios;
 using Xunit;
 
@@ -22,7 +21,7 @@ public sealed class AnyTimingTests
         var expected = Said(Rehearsal.Of(scenario));
 
         for (ulong seed = 0; seed < Seeds; seed++)
-            Said(Rehearsal.Of(scenario, seed: seed, target: new EmulatedTarget { Processors = processors })).Should().Be(expected, "of seed {0}", seed);
+            Said(Rehearsal.Of(scenario, seed: seed, processors: processors)).Should().Be(expected, "of seed {0}", seed);
     }
 
     private static string Said(PlayedRun run) =>

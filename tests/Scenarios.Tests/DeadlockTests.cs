@@ -1,7 +1,6 @@
 using FluentAssertions;
 using Harness.Cli;
 using Harness.Core.Verdicts;
-using Harness.Emulation;
 using Harness.Scenarios;
 using Xunit;
 
@@ -42,5 +41,5 @@ public sealed class DeadlockTests
     }
 
     private static PlayedRun Run(string variant, uint code, int processors, ulong seed) =>
-        Rehearsal.Of(ScenarioCatalogue.Named("hang-irp")!, Rehearsal.TestDriver(variant, "lock-order", "LockOrder"), code, seed: seed, target: new EmulatedTarget { Processors = processors });
+        Rehearsal.Of(ScenarioCatalogue.Named("hang-irp")!, Rehearsal.TestDriver(variant, "lock-order", "LockOrder"), code, seed: seed, processors: processors);
 }

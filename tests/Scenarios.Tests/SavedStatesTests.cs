@@ -80,7 +80,7 @@ public sealed class SavedStatesTests
         var scenario = ScenarioCatalogue.Named(name)!;
         var request = MyFault.WithCode(scenario.DefaultIoctl)!;
         var story = scenario.Tell(new Choices(request.Code, [], request.OutputLength, scenario.ExpectedOutcome(request.WhenItsCallerDies), Settle));
-        return EmulatedTarget.Prepare(story, new DriverUnderTest(MyFault.FileName, MyFault.Image(), MyFault.Device), seed, processors, log);
+        return EmulatedTarget.Prepare(story, new DriverUnderTest(MyFault.FileName, MyFault.Image(), MyFault.Device), new Conditions(seed, processors), log);
     }
 
     private static byte[] Bytes(EvidenceLog log)

@@ -19,13 +19,13 @@ internal sealed class ScriptedTarget(Action<Story, DriverUnderTest, EvidenceLog>
     public Action<string>? Checks { get; init; }
 
     /// <summary>What was played, in order.</summary>
-    public List<(Story Story, DriverUnderTest Driver, ulong Seed)> Played { get; } = [];
+    public List<(Story Story, DriverUnderTest Driver, Conditions Conditions)> Played { get; } = [];
 
     public void Check(string fileName, byte[] image) => Checks?.Invoke(fileName);
 
-    public void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence)
+    public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence)
     {
-        Played.Add((story, driver, seed));
+        Played.Add((story, driver, conditions));
         play(story, driver, evidence);
     }
 

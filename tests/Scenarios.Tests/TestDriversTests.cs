@@ -3,7 +3,6 @@ using FluentAssertions;
 using Harness.Cli;
 using Harness.Core.Nt;
 using Harness.Core.Stories;
-using Harness.Emulation;
 using Harness.Scenarios;
 using Scenarios.Tests.Vocabulary;
 using Xunit;
@@ -28,7 +27,7 @@ public sealed class TestDriversTests
     {
         var row = Rows.Single(row => row.Driver == driver && row.Scenario == scenario && row.Request == request);
 
-        row.Hold(row.Play(variant, 1, RunRequest.UsualSeed));
+        row.Hold(row.Play(variant, 1, RunRequest.Usual.Seed));
     }
 
     // A loop that never ends is executed two hundred million times, whichever the processor.
@@ -87,7 +86,7 @@ public sealed class TestDriversTests
             var words = Request.Split(' ');
             return Rehearsal.Of(ScenarioCatalogue.Named(Scenario)!, Rehearsal.TestDriver(variant, Driver, DeviceOf(Driver)), checked((uint)HexText.ParseUInt64(words[0])),
                 settle: Settle, input: words.Length > 1 ? Convert.FromHexString(words[1]) : [],
-                outputLength: words.Length > 2 ? int.Parse(words[2], CultureInfo.InvariantCulture) : null, seed: seed, target: new EmulatedTarget { Processors = processors });
+                outputLength: words.Length > 2 ? int.Parse(words[2], CultureInfo.InvariantCulture) : null, seed: seed, processors: processors);
         }
 
         public void Hold(PlayedRun run)

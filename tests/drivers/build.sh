@@ -70,10 +70,15 @@ check() {
 
 record() {
     local variant compiler
-    rm -rf bin
+    # Nothing that is committed goes before everything is built.
+    rebuilt=$(mktemp -d)
+    trap 'rm -rf "$rebuilt"' EXIT
     for variant in "${variants[@]}"; do
-        build_variant bin "$variant"
+        build_variant "$rebuilt" "$variant"
     done
+    rm -rf bin
+    cp -r "$rebuilt" bin
+    chmod 755 bin
     for variant in "${variants[@]}"; do list bin "$variant"; done >bin/SHA256SUMS
     for compiler in gcc clang; do
         {

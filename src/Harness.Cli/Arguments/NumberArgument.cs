@@ -9,8 +9,14 @@ internal static class NumberArgument
     /// <summary>A buffer's longest length in bytes: more than any driver asks for, and little enough for a guest's pool.</summary>
     public const int LongestBuffer = 16 << 20;
 
+    private const ulong MostProcessors = 4;
+
     /// <summary>A seed: any 64-bit number.</summary>
     public static ulong Seed(string text) => Parse("--seed", text, ulong.MaxValue);
+
+    /// <summary>How many processors the emulated machine has.</summary>
+    public static int Processors(string text) =>
+        Parse("--processors", text, MostProcessors) is > 0 and var count ? (int)count : throw new UsageException("--processors: a machine has at least 1");
 
     /// <summary>A buffer length in bytes.</summary>
     public static int OutputLength(string text) => (int)Parse("--output-length", text, LongestBuffer);

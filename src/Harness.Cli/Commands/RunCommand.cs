@@ -23,6 +23,7 @@ internal sealed class RunCommand
     private readonly Option<string?> _settle = Text("--settle", "TIME", "how long the story waits after the kill: 10m, 15s, 50ms or hh:mm:ss");
     private readonly Option<string?> _results = Text("--results", "DIR", "where run folders go; default: the repository's results folder");
     private readonly Option<string?> _seed = Text("--seed", "N", "the seed of all chance in the run; default: 1");
+    private readonly Option<string?> _processors = Text("--processors", "N", "processors of the emulated machine, 1 to 4; default: 1");
     private readonly Option<string?> _format = Text("--format", "text|json", "text (default), or JSON Lines with one object for each run");
 
     public RunCommand(Surroundings around)
@@ -30,7 +31,7 @@ internal sealed class RunCommand
         _around = around;
         Command = new Command("run", "Run scenarios and judge what they leave.")
         {
-            _scenarios, _target, _driver, _device, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _format,
+            _scenarios, _target, _driver, _device, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _processors, _format,
         };
         Command.SetAction(parsed => (int)Run(parsed));
     }
@@ -46,7 +47,7 @@ internal sealed class RunCommand
         var stage = new Stage(_around, request.Target, _around.ResultsIn(parsed.GetValue(_results)), format);
         var played = request.Scenarios.Select(scenario =>
         {
-            var run = PlayedRun.Describe(_around.Command, scenario, request.Target, request.Driver, request.ChoicesFor(scenario), request.Seed, _around.Clock.GetUtcNow());
+            var run = PlayedRun.Describe(_around.Command, scenario, request.Target, request.Driver, request.ChoicesFor(scenario), request.Conditions, _around.Clock.GetUtcNow());
             return stage.Play(run, request.Driver.Driver);
         }).ToList();
         if (format == Format.Text && played.Count > 1) Summarise(played);
@@ -69,7 +70,9 @@ internal sealed class RunCommand
             Said(_outputLength) is { } length ? NumberArgument.OutputLength(length) : null,
             Said(_expect) is { } expected ? Expected(expected) : null,
             Said(_settle) is { } settle ? TimeArgument.Settle(settle) : null,
-            Said(_seed) is { } seed ? NumberArgument.Seed(seed) : RunRequest.UsualSeed);
+            new Conditions(
+                Said(_seed) is { } seed ? NumberArgument.Seed(seed) : RunRequest.Usual.Seed,
+                Said(_processors) is { } processors ? NumberArgument.Processors(processors) : RunRequest.Usual.Processors));
     }
 
     // Some stories send requests of MyFault's besides the one the user chose. What those do to another driver nobody knows, so that they are only

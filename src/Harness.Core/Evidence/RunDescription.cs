@@ -10,10 +10,11 @@ namespace Harness.Core.Evidence;
 /// <param name="Driver">The driver under test.</param>
 /// <param name="Choices">What the user chose.</param>
 /// <param name="Seed">The seed of all chance in the run.</param>
+/// <param name="Processors">Processors of a machine that is made for the run; 1 where the target is a machine that is there already.</param>
 /// <param name="HarnessVersion">The harness that ran it.</param>
 /// <param name="Replay">The command line that runs it again.</param>
 /// <param name="Started">Wall-clock time of the start; null where byte-equal files are wanted.</param>
-public sealed record RunDescription(string Scenario, string Target, Story Story, DriverFile Driver, Choices Choices, ulong Seed,
+public sealed record RunDescription(string Scenario, string Target, Story Story, DriverFile Driver, Choices Choices, ulong Seed, int Processors,
     string HarnessVersion, string Replay,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? Started = null);
 

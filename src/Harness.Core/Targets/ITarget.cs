@@ -21,8 +21,13 @@ public interface ITarget
 
     /// <summary>Plays the story with the driver under test. Everything seen goes to <paramref name="evidence"/>, in order.</summary>
     /// <exception cref="UnusableDriverException">The file is not a driver this target can load at all.</exception>
-    void Play(Story story, DriverUnderTest driver, ulong seed, EvidenceLog evidence);
+    void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence);
 }
+
+/// <summary>What a target that can choose them is to run under; on a real machine they are what they are.</summary>
+/// <param name="Seed">The seed of all chance.</param>
+/// <param name="Processors">How many processors the machine has, 1 to 4.</param>
+public sealed record Conditions(ulong Seed, int Processors);
 
 /// <summary>The driver a run loads.</summary>
 /// <param name="FileName">"driver.sys", without folder.</param>

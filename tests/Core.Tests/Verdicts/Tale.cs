@@ -36,7 +36,7 @@ internal sealed class Tale
             "victim", "request", promises);
         return new RunDescription(kills ? "hang-irp" : "pend-then-cancel", "emulated", story,
             new DriverFile("drivers/guilty.sys", "guilty.sys", new string('a', 64), Device),
-            new Choices(Ioctl, [1, 2, 0xff], 16, Outcome.Zombie, TimeSpan.FromMinutes(10)), 7, "1.0.0", "driverfault run hang-irp --seed 7");
+            new Choices(Ioctl, [1, 2, 0xff], 16, Outcome.Zombie, TimeSpan.FromMinutes(10)), 7, 1, "1.0.0", "driverfault run hang-irp --seed 7");
     }
 
     internal Tale Add(Observation observation, string source = Sources.Emulator)

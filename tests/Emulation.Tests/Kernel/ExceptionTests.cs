@@ -83,7 +83,7 @@ public sealed class ExceptionTests
             Story.Controller, "request", []);
         var file = Path.Combine(Root(), "tests", "drivers", "bin", "clang-O2", "seh-nested.sys");
         var evidence = new EvidenceLog();
-        new EmulatedTarget().Play(story, new DriverUnderTest("seh-nested.sys", File.ReadAllBytes(file), @"\Device\SehNested"), 0, evidence);
+        new EmulatedTarget().Play(story, new DriverUnderTest("seh-nested.sys", File.ReadAllBytes(file), @"\Device\SehNested"), new Conditions(0, 1), evidence);
         return evidence.Observations;
     }
 

@@ -53,7 +53,7 @@ public sealed class ExportsTests
         var story = new Story([new ClientProcess(Story.Controller, [new ClientThread("main", acts)])], Story.Controller, "request", []);
         var file = Path.Combine(Root(), "tests", "drivers", "bin", variant, "exports", name + ".sys");
         var evidence = new EvidenceLog();
-        new EmulatedTarget().Play(story, new DriverUnderTest(name + ".sys", File.ReadAllBytes(file), @"\Device\Direct"), 0, evidence);
+        new EmulatedTarget().Play(story, new DriverUnderTest(name + ".sys", File.ReadAllBytes(file), @"\Device\Direct"), new Conditions(0, 1), evidence);
         return evidence.Observations;
     }
 

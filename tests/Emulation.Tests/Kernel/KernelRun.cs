@@ -21,7 +21,7 @@ internal sealed class KernelRun
     {
         var device = @"\Device\" + (driver == "myfault" ? "MyFault" : string.Concat(driver.Split('-').Select(word => char.ToUpperInvariant(word[0]) + word[1..])));
         var image = File.ReadAllBytes(Path.Combine(folder, driver + ".sys"));
-        new EmulatedTarget().Play(new Story(processes, Victim, Request, []), new DriverUnderTest(driver + ".sys", image, device), seed, _evidence);
+        new EmulatedTarget().Play(new Story(processes, Victim, Request, []), new DriverUnderTest(driver + ".sys", image, device), new Conditions(seed, 1), _evidence);
     }
 
     public static KernelRun Of(string driver, params ClientProcess[] processes) => In("gcc-O2", driver, 0, processes);

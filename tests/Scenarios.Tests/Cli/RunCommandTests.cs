@@ -4,6 +4,7 @@ using Harness.Cli;
 using Harness.Core.Evidence;
 using Harness.Core.Reports;
 using Harness.Core.Stories;
+using Harness.Core.Targets;
 using Harness.Core.Verdicts;
 using Harness.Scenarios;
 using Xunit;
@@ -118,11 +119,11 @@ public sealed class RunCommandTests : IDisposable
     {
         var target = ScriptedTarget.Victim(Outcome.Zombie);
 
-        var run = Run(target, "hang-irp", "--driver", _scratch.File("mine.sys", 7, 8, 9), "--device", @"\\.\Mine", "--ioctl", "0x222008", "--input", "0102", "--output-length", "0x10", "--settle", "15s", "--seed", "0x2a");
+        var run = Run(target, "hang-irp", "--driver", _scratch.File("mine.sys", 7, 8, 9), "--device", @"\\.\Mine", "--ioctl", "0x222008", "--input", "0102", "--output-length", "0x10", "--settle", "15s", "--seed", "0x2a", "--processors", "2");
 
         run.Code.Should().Be(ExitCode.Fail);
-        var (story, driver, seed) = target.Played.Should().ContainSingle().Which;
-        (driver.FileName, driver.Device, seed).Should().Be(("mine.sys", @"\??\Mine", 42UL));
+        var (story, driver, conditions) = target.Played.Should().ContainSingle().Which;
+        (driver.FileName, driver.Device, conditions).Should().Be(("mine.sys", @"\??\Mine", new Conditions(42, 2)));
         driver.Image.Should().Equal(7, 8, 9);
         story.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<DeviceControl>().Should().ContainSingle()
             .Which.Should().BeEquivalentTo(new DeviceControl("h", "request", 0x222008, [1, 2], 16));
@@ -242,7 +243,7 @@ public sealed class RunCommandTests : IDisposable
 
         replayed.Code.Should().Be(ExitCode.Pass);
         replayed.Error.Should().Contain("the evidence is the same").And.Contain("byte for byte");
-        target.Played.Should().ContainSingle().Which.Should().BeEquivalentTo((first.Run.Story, new { FileName = "mine.sys", Device = @"\Device\Mine" }, 7UL), options => options.RespectingRuntimeTypes().WithStrictOrdering());
+        target.Played.Should().ContainSingle().Which.Should().BeEquivalentTo((first.Run.Story, new { FileName = "mine.sys", Device = @"\Device\Mine" }, new Conditions(7, 1)), options => options.RespectingRuntimeTypes().WithStrictOrdering());
         Directory.EnumerateDirectories(_scratch["again"]).Should().ContainSingle();
     }
 
