@@ -8,7 +8,8 @@ namespace Harness.Scenarios;
 /// </summary>
 public sealed class CloseWhileHung : Scenario
 {
-    private static readonly TimeSpan BeforeClosing = TimeSpan.FromSeconds(1);
+    /// <summary>The closer goes when the request waits, as the harness does, and needs a moment to get to its own wait.</summary>
+    private static readonly TimeSpan ToClose = TimeSpan.FromMilliseconds(1);
 
     public override string Name => "close-while-hung";
 
@@ -21,11 +22,11 @@ public sealed class CloseWhileHung : Scenario
             new ClientProcess(Cast.Victim,
             [
                 new ClientThread("main", [new OpenDevice(Cast.Handle), choices.Send(Cast.Handle, Cast.Request)]),
-                new ClientThread("closer", [new Sleep(BeforeClosing), new Close(Cast.Handle)]),
+                new ClientThread("closer", [new UntilWaiting(Cast.Victim, Cast.Request, Cast.Patience), new Close(Cast.Handle)]),
             ]),
             Cast.Process(Story.Controller,
                 new UntilWaiting(Cast.Victim, Cast.Request, Cast.Patience),
-                new Sleep(2 * BeforeClosing),
+                new Sleep(ToClose),
                 new Observe("waiting"),
                 new Terminate(Cast.Victim, Cast.KilledStatus),
                 new Sleep(choices.Settle),

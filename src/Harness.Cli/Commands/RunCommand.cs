@@ -101,7 +101,7 @@ internal sealed class RunCommand
     private void Summarise(IReadOnlyList<PlayedRun> played)
     {
         _around.Out.WriteLine();
-        foreach (var run in played) _around.Out.WriteLine($"{run.Judgement.Verdict.ToString().ToUpperInvariant(),-13} {run.Description.Scenario,-20} {DriverFault.FirstLine(run.Judgement.Because)}");
+        foreach (var run in played) _around.Out.WriteLine($"{run.Judgement.Verdict.ToString().ToUpperInvariant(),-13} {run.Description.Scenario,-24} {DriverFault.FirstLine(run.Judgement.Because)}");
     }
 
     private static Option<string?> Text(string name, string value, string description) => new(name) { HelpName = value, Description = description };

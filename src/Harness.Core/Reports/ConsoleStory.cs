@@ -54,17 +54,17 @@ public static class ConsoleStory
 
     private static void ShowDebugger(TextWriter writer, Ink ink, LastLook look)
     {
-        if (look.At?.Memory is not { } memory) return;
+        if (look.Telling?.Memory is not { } memory) return;
         writer.WriteLine();
         writer.WriteLine(ink.Strong($"What a kernel debugger shows at '{Printable.Line(memory.Checkpoint)}' ({Spelled.Clock(memory.At)})"));
         writer.WriteLine();
-        if (look.At.Record is null)
+        if (look.Telling.Record is null)
         {
             writer.WriteLine($"{look.Testimony.Victim} is not in kernel memory any more.");
             return;
         }
 
-        foreach (var line in DebuggerText.Of(look.At.Record).Select(Printable.Line))
+        foreach (var line in DebuggerText.Of(look.Telling.Record).Select(Printable.Line))
         {
             // A table's columns stay where they are; only what is too wide goes on in the next line.
             var parts = line.Length <= Width ? [line] : Wrap(line, Width - Continued.Length);

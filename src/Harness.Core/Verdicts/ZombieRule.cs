@@ -98,10 +98,9 @@ internal static class ZombieRule
             Hold.UncancellableRequest => ("zombie-uncancellable-request", "Zombie process: a create, cleanup or close was never completed"),
             _ => throw new ArgumentOutOfRangeException(nameof(stuck), stuck.Hold, "not a reason that a finding tells"),
         };
-        var place = stuck.Function is null ? "" : $" in {stuck.Function}";
         var irp = stuck.Irp is null ? "" : $" It has {Spelled.Irp(stuck.Irp)}, current stack location {stuck.Irp.CurrentLocation} of {stuck.Irp.StackCount}{(stuck.Irp.Cancel ? "" : "; nobody has cancelled it")}{CancelRoutineNow(stuck)}.";
         var says = $"{testimony.Victim} was still there {Since(testimony, at)}: {Blame(at.Record!, stuck)}. "
-            + $"Thread {stuck.Thread.Tid} waits{place}: {stuck.Wait} ({Citation.Of(at.Memory)}).{irp}{Others(at.Record!, stuck)}";
+            + $"Thread {stuck.Thread.Tid} waits in {stuck.Place}: {stuck.Wait} ({Citation.Of(at.Memory)}).{irp}{Others(at.Record!, stuck)}";
         return new Finding(id, title, null, [], stuck.Driver, says, expected);
     }
 

@@ -271,6 +271,10 @@ internal sealed class Clients(Machine machine)
                 Enter(p, at, $"CreateIoCompletionPort({associate.Handle})");
                 Serve(p, "NtSetInformationFile", Handle(client, associate.Handle), client.Places[act] + 0x10, client.Places[act], 0x10, 30);
                 break;
+            case AwaitRequest or DequeueCompletion when new NtStatus(m.ReadU32(client.Requests[RequestOf(act)!].Block)).IsError:
+                // The call failed, or the request has: a program does not wait for it.
+                p.Registers.Rip += ActStride;
+                break;
             case DequeueCompletion dequeue:
                 Enter(p, at, $"GetQueuedCompletionStatus(port of {dequeue.Handle})");
                 Serve(p, "NtRemoveIoCompletion", client.Ports[dequeue.Handle], client.Places[act], client.Places[act] + 8, client.Places[act] + 0x10, 0);
@@ -379,6 +383,7 @@ internal sealed class Clients(Machine machine)
         {
             m.WriteU64(request.Block + Progress, CameBack);
             information = m.ReadU64(request.Block + 8);
+            if (status.IsError) m.WriteU32(request.Block, status.Value);
             if (act is AwaitRequest or DequeueCompletion) status = new NtStatus(m.ReadU32(request.Block));
         }
         if (act is UntilWaiting or UntilGone)
