@@ -18,10 +18,10 @@ internal static class Rehearsal
 
     /// <summary>Plays it; what is left out is as the command's own default.</summary>
     public static PlayedRun Of(Scenario scenario, DriverArgument? driver = null, uint? ioctl = null, Outcome? expect = null, TimeSpan? settle = null,
-        byte[]? input = null, int? outputLength = null, ulong seed = RunRequest.UsualSeed, ITarget? target = null, string command = "driverfault")
+        byte[]? input = null, int? outputLength = null, ulong seed = RunRequest.UsualSeed, ITarget? target = null, string command = "driverfault", RequestKind kind = RequestKind.Control)
     {
         target ??= new EmulatedTarget();
-        var request = new RunRequest([scenario], target, driver ?? CommittedMyFault, ioctl, input ?? [], outputLength, expect, settle, seed);
+        var request = new RunRequest([scenario], target, driver ?? CommittedMyFault, ioctl, input ?? [], outputLength, expect, settle, seed, kind);
         var run = PlayedRun.Play(PlayedRun.Describe(command, scenario, target, request.Driver, request.ChoicesFor(scenario), seed), target, request.Driver.Driver);
         return run.Defect is { } defect ? throw new InvalidOperationException($"The harness itself failed on {scenario.Name}: {defect.Message}", defect) : run;
     }
