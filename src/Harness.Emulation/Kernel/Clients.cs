@@ -24,7 +24,7 @@ internal sealed class Clients(Machine machine)
 
     // A request's block in user memory: IO_STATUS_BLOCK +0, event handle +0x10, progress +0x18, file offset +0x20.
     private const ulong EventHandle = 0x10, Progress = 0x18, ByteOffset = 0x20;
-    private const ulong Sent = 1, CameBack = 2;
+    private const ulong Sent = 1, CameBack = 2, Failed = 3;
 
     // A condition's place in user memory: its limit as a relative time +0, the handle of its event +8.
     private const ulong ConditionHandle = 8;
@@ -271,8 +271,8 @@ internal sealed class Clients(Machine machine)
                 Enter(p, at, $"CreateIoCompletionPort({associate.Handle})");
                 Serve(p, "NtSetInformationFile", Handle(client, associate.Handle), client.Places[act] + 0x10, client.Places[act], 0x10, 30);
                 break;
-            case AwaitRequest or DequeueCompletion when new NtStatus(m.ReadU32(client.Requests[RequestOf(act)!].Block)).IsError:
-                // The call failed, or the request has: a program does not wait for it.
+            case AwaitRequest or DequeueCompletion when m.ReadU64(client.Requests[RequestOf(act)!].Block + Progress) == Failed:
+                // A program does not wait for what it was refused.
                 p.Registers.Rip += ActStride;
                 break;
             case DequeueCompletion dequeue:
@@ -381,9 +381,8 @@ internal sealed class Clients(Machine machine)
         var information = 0ul;
         if (request is not null)
         {
-            m.WriteU64(request.Block + Progress, CameBack);
+            m.WriteU64(request.Block + Progress, act is IRequestAct && status.IsError ? Failed : CameBack);
             information = m.ReadU64(request.Block + 8);
-            if (status.IsError) m.WriteU32(request.Block, status.Value);
             if (act is AwaitRequest or DequeueCompletion) status = new NtStatus(m.ReadU32(request.Block));
         }
         if (act is UntilWaiting or UntilGone)
@@ -460,10 +459,10 @@ internal sealed class Clients(Machine machine)
         var status = BitConverter.ToUInt32(bytes);
         if (client.Overlapped.GetValueOrDefault(request.Handle))
         {
-            done = progress == CameBack && status != NtStatus.Pending.Value;
+            done = progress == Failed || progress == CameBack && status != NtStatus.Pending.Value;
             return progress == CameBack && !done;
         }
-        done = progress == CameBack;
+        done = progress is CameBack or Failed;
         foreach (var thread in client.Threads)
             foreach (var irp in Io.OutstandingIrps(thread))
                 if (machine.RequestOf(irp) == request.Name && thread.State == ThreadState.Waiting) return true;
