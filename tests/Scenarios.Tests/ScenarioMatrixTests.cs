@@ -14,6 +14,9 @@ public sealed class ScenarioMatrixTests
     // Any seed chooses between threads that could both go; two of them are two orders.
     private static readonly ulong[] Seeds = [1, 7];
 
+    // A cancel routine that completes nothing is polled for every 10 ms of it.
+    private static readonly TimeSpan Settle = TimeSpan.FromMinutes(1);
+
     private static readonly IReadOnlyList<Row> Rows = [.. File.ReadLines(Repository.File("tests", "Scenarios.Tests", "scenarios.txt"))
         .Where(line => line.Contains(" | ", StringComparison.Ordinal) && !line.StartsWith('#')).Select(Row.Parse)];
 
@@ -53,7 +56,7 @@ public sealed class ScenarioMatrixTests
             // A read of a few bytes; every other request is as MyFault takes it.
             var run = Rehearsal.Of(ScenarioCatalogue.Named(Scenario)!, driver,
                 ioctl: words[^1] == "-" ? null : RequestArgument.Ioctl(words[^1], driver.IsMyFault),
-                expect: Expect == "-" ? null : Enum.Parse<Outcome>(Expect, ignoreCase: true),
+                expect: Expect == "-" ? null : Enum.Parse<Outcome>(Expect, ignoreCase: true), settle: Settle,
                 input: kind == RequestKind.Write ? [1, 2, 3] : null, outputLength: kind == RequestKind.Read ? 8 : null, seed: seed, kind: kind);
 
             var should = run.Should();
