@@ -55,7 +55,7 @@ public sealed class ScenarioMatrixTests
             var kind = words.Length == 2 ? RequestArgument.Kind(words[0]) : RequestKind.Control;
             // A read of a few bytes; every other request is as MyFault takes it.
             var run = Rehearsal.Of(ScenarioCatalogue.Named(Scenario)!, driver,
-                ioctl: words[^1] == "-" ? null : RequestArgument.Ioctl(words[^1], driver.IsMyFault),
+                ioctl: words[^1] == "-" ? null : RequestArgument.Ioctl(words[^1]),
                 expect: Expect == "-" ? null : Enum.Parse<Outcome>(Expect, ignoreCase: true), settle: Settle,
                 input: kind == RequestKind.Write ? [1, 2, 3] : null, outputLength: kind == RequestKind.Read ? 8 : null, seed: seed, kind: kind);
 

@@ -97,6 +97,21 @@ public sealed class StoryPromiseTests
     }
 
     [Fact]
+    public void A_create_that_the_driver_refuses_is_over_and_one_that_reached_no_driver_tells_nothing()
+    {
+        Tale Refused(bool sent)
+        {
+            var tale = new Tale().Add(new CallEntered("victim", Tale.VictimPid, Tale.VictimTid, "CreateFile(device)", "request"));
+            if (sent) tale.Add(new IrpSent(Tale.Irp, "request", IrpMajor.Create, null, Tale.Device, "guilty.sys", 1, Tale.VictimTid)).Completed(NtStatus.ObjectNameNotFound);
+            return tale.Add(new CallReturned("victim", Tale.VictimPid, Tale.VictimTid, "CreateFile", "request", NtStatus.ObjectNameNotFound, 0)).LaterMs(1).Ended().SeenGone("settled");
+        }
+
+        var run = Tale.Run([new OutcomePromise("settled", Outcome.Ended, OrNotPending: true)]);
+        Judge.Of(run, Refused(sent: true).Evidence).Verdict.Should().Be(Verdict.Pass);
+        Judge.Of(run, Refused(sent: false).Evidence).Verdict.Should().Be(Verdict.Inconclusive);
+    }
+
+    [Fact]
     public void A_request_that_may_be_over_by_itself_is_a_zombie_s_all_the_same_when_it_hangs() =>
         Judge.Of(Tale.Run([new OutcomePromise("settled", Outcome.Ended, OrNotPending: true)]), Tale.Zombie().Evidence).Verdict.Should().Be(Verdict.Fail);
 
