@@ -1,16 +1,30 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
+using System.CommandLine;
 using HostProcessor;
 
-// stdin: trials, one behind the other; stdout: for each its outcome. Ends with stdin.
-var trampoline = new Trampoline();
-using var input = new BufferedStream(Console.OpenStandardInput(), 1 << 16);
-using var output = new BufferedStream(Console.OpenStandardOutput(), 1 << 16);
-var trial = new Trial[1];
-var outcome = new Outcome[1];
-while (input.ReadAtLeast(MemoryMarshal.AsBytes(trial.AsSpan()), Unsafe.SizeOf<Trial>(), throwOnEndOfStream: false) == Unsafe.SizeOf<Trial>())
+if (args is [HostOracle.Argument])
 {
-    trampoline.Run(trial[0], ref outcome[0]);
-    output.Write(MemoryMarshal.AsBytes(outcome.AsSpan()));
+    HostOracle.Answer();
+    return 0;
 }
-output.Flush();
+
+var trials = new Option<int>("--trials") { Description = "how many instructions to try", DefaultValueFactory = _ => 1_200_000 };
+var seed = new Option<ulong>("--seed") { Description = "what the choice of instructions, registers and memory follows from", DefaultValueFactory = _ => 1 };
+var report = new Option<string>("--report") { Description = "where the report goes", DefaultValueFactory = _ => "results/processor-report.md" };
+var record = new Option<string?>("--record") { Description = "where the host's answers go as a case table" };
+var command = new RootCommand("Compares the interpreter with the processor of this machine, instruction by instruction.") { trials, seed, report, record };
+command.SetAction(parsed =>
+{
+    if (HostOracle.Lacks is { } lack)
+    {
+        Console.Error.WriteLine($"nothing to compare with: {lack}");
+        return 2;
+    }
+    var comparison = new Comparison(parsed.GetValue(seed));
+    comparison.Run(parsed.GetValue(trials));
+    File.WriteAllText(parsed.GetValue(report)!, ProcessorReport.Of(comparison));
+    if (parsed.GetValue(record) is { } table) Recorder.Write(table, comparison.Sample);
+    Console.WriteLine($"{comparison.Trials:N0} trials of {comparison.Mnemonics.Count} mnemonics, {comparison.Disagreements.Values.Sum(disagreement => disagreement.Count):N0} unequal: {parsed.GetValue(report)}");
+    foreach (var (code, disagreement) in comparison.Disagreements) Console.WriteLine($"{code} ({disagreement.Count} times): {disagreement.First}");
+    return comparison.Disagreements.Count == 0 ? 0 : 1;
+});
+return command.Parse(args).Invoke();

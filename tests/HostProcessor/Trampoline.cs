@@ -16,14 +16,29 @@ internal sealed unsafe partial class Trampoline
     private const int Output = 2048;
     private const int HostStack = 4096;
     private const int Branched = 4104;
-    private const int Signal = 4112;
+    private const int Trapped = 4112;
+    private const int Interrupted = 4224;
 
     private const ulong Entry = Trial.CodeRegion + 0x1000;
     private const ulong AlternateStack = 0x3100_0000;
     private const int AlternateStackSize = 0x1_0000;
 
-    // ucontext_t on x86-64 Linux: uc_mcontext.gregs starts at 40, REG_RIP is its sixteenth.
-    private const int RipInContext = 40 + (16 * 8);
+    // ucontext_t on x86-64 Linux: 23 registers (r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, flags, segments, error code, trap number,
+    // signal mask, cr2) and a pointer to what fxsave would have stored.
+    private const int RegistersInContext = 40;
+    private const int RegisterCount = 23;
+    private const int FloatsInContext = RegistersInContext + (8 * RegisterCount);
+    private const int XmmInFloats = 160;
+    private const int Rip = 16;
+    private const int Flags = 17;
+    private const int ErrorCode = 19;
+    private const int TrapNumber = 20;
+    private const int Cr2 = 22;
+    private const int PageFault = 14;
+    private const ulong UserMode = 4;
+
+    // Where the context has rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15.
+    private static readonly int[] InContext = [13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7];
 
     private readonly ulong _afterNext;
     private readonly ulong _afterBranch;
@@ -31,6 +46,7 @@ internal sealed unsafe partial class Trampoline
     public Trampoline()
     {
         Map(Picture.DataRegion, Picture.DataSize, 3);
+        Map(Picture.ReadOnlyRegion, 4096, 1);
         Map(Trial.CodeRegion, 0x4000, 7);
         Map(Exchange, 0x2000, 3);
         Map(AlternateStack, AlternateStackSize, 3);
@@ -63,13 +79,29 @@ internal sealed unsafe partial class Trampoline
             new Span<byte>((void*)Picture.DataRegion, (int)Picture.DataSize).Clear();
             new Span<byte>(before->Memory, Picture.WindowSize).CopyTo(new Span<byte>((void*)Picture.Window, Picture.WindowSize));
             *(Picture*)(Exchange + Input) = *before;
-            *(ulong*)(Exchange + Signal) = 0;
+            *(ulong*)(Exchange + Trapped) = 0;
+            // A page that was never read isn't present, and a fault would say so.
+            _ = System.Threading.Volatile.Read(ref *(byte*)Picture.ReadOnlyRegion);
             ((delegate* unmanaged<void>)Entry)();
             *after = *(Picture*)(Exchange + Output);
+            outcome.Trap = Outcome.NoTrap;
+            outcome.Branched = (int)*(ulong*)(Exchange + Branched);
+            outcome.ErrorCode = outcome.FaultAddress = 0;
+            if (*(ulong*)(Exchange + Trapped) != 0) ReadTrap(ref outcome, after);
             new Span<byte>((void*)Picture.Window, Picture.WindowSize).CopyTo(new Span<byte>(after->Memory, Picture.WindowSize));
         }
-        outcome.Signal = (int)*(ulong*)(Exchange + Signal);
-        outcome.Branched = (int)*(ulong*)(Exchange + Branched);
+    }
+
+    private static void ReadTrap(ref Outcome outcome, Picture* after)
+    {
+        var context = (ulong*)(Exchange + Interrupted);
+        outcome.Trap = (int)context[TrapNumber];
+        outcome.Branched = 0;
+        for (var i = 0; i < 16; i++) after->Registers[i] = context[InContext[i]];
+        after->Flags = context[Flags];
+        if (outcome.Trap != PageFault) return;
+        outcome.ErrorCode = context[ErrorCode] & ~UserMode;
+        outcome.FaultAddress = context[Cr2];
     }
 
     private static void WriteEntry(Assembler a)
@@ -112,15 +144,26 @@ internal sealed unsafe partial class Trampoline
         a.jmp(common);
     }
 
-    /// <summary>The handler notes the signal and lets the interrupted thread go on at the end of the trampoline.</summary>
+    /// <summary>The handler notes what the signal interrupted and lets the interrupted thread go on at the end of the trampoline.</summary>
     private static void WriteSignalHandler(Assembler a, ref Label handler)
     {
         var recovery = a.CreateLabel();
         a.Label(ref handler);
         a.mov(rax, Exchange);
-        a.mov(__qword_ptr[rax + Signal], rdi);
+        a.mov(__qword_ptr[rax + Trapped], 1);
+        for (var i = 0; i < RegisterCount; i++)
+        {
+            a.mov(rcx, __qword_ptr[rdx + (RegistersInContext + (8 * i))]);
+            a.mov(__qword_ptr[rax + (Interrupted + (8 * i))], rcx);
+        }
+        a.mov(r8, __qword_ptr[rdx + FloatsInContext]);
+        for (var i = 0; i < 32; i++)
+        {
+            a.mov(rcx, __qword_ptr[r8 + (XmmInFloats + (8 * i))]);
+            a.mov(__qword_ptr[rax + (Output + XmmOffset + (8 * i))], rcx);
+        }
         a.lea(rcx, __qword_ptr[recovery]);
-        a.mov(__qword_ptr[rdx + RipInContext], rcx);
+        a.mov(__qword_ptr[rdx + (RegistersInContext + (8 * Rip))], rcx);
         a.ret();
         a.Label(ref recovery);
         a.mov(rax, Exchange);

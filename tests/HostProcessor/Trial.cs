@@ -9,14 +9,17 @@ public unsafe struct Picture
     /// <summary>Bytes of memory that are compared.</summary>
     public const int WindowSize = 512;
 
-    /// <summary>Where they are: in the middle of 64 KiB that are mapped.</summary>
-    public const ulong Window = DataRegion + 0x8000;
+    /// <summary>Where they are: at the end of what can be written.</summary>
+    public const ulong Window = ReadOnlyRegion - WindowSize;
 
     /// <summary>64 KiB, readable and writable.</summary>
     public const ulong DataRegion = 0x1000_0000;
 
     /// <summary>Bytes mapped at <see cref="DataRegion"/>.</summary>
     public const ulong DataSize = 0x1_0000;
+
+    /// <summary>A page of zeros that can only be read; behind it there is nothing.</summary>
+    public const ulong ReadOnlyRegion = DataRegion + DataSize;
 
     /// <summary>rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15.</summary>
     public fixed ulong Registers[16];
@@ -55,12 +58,21 @@ public unsafe struct Trial
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct Outcome
 {
-    /// <summary>0, or the signal the host's kernel answered it with.</summary>
-    public int Signal;
+    /// <summary><see cref="Trap"/> when there was none.</summary>
+    public const int NoTrap = -1;
 
-    /// <summary>0: went on to the next instruction; 1: went to <see cref="Trial.BranchTarget"/>.</summary>
+    /// <summary>The exception's vector, 14 for a page fault; or <see cref="NoTrap"/>.</summary>
+    public int Trap;
+
+    /// <summary>0: went on to the next instruction; 1: went to <see cref="Trial.BranchTarget"/>. 0 after an exception.</summary>
     public int Branched;
 
-    /// <summary>What it left; nothing when there was a signal.</summary>
+    /// <summary>Of a page fault: the error code, without the bit that tells user mode.</summary>
+    public ulong ErrorCode;
+
+    /// <summary>Of a page fault: cr2.</summary>
+    public ulong FaultAddress;
+
+    /// <summary>What it left, or what the exception found.</summary>
     public Picture After;
 }

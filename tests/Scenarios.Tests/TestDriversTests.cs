@@ -86,7 +86,8 @@ public sealed class TestDriversTests
         {
             var words = Request.Split(' ');
             return Rehearsal.Of(ScenarioCatalogue.Named(Scenario)!, Rehearsal.TestDriver(variant, Driver, DeviceOf(Driver)), checked((uint)HexText.ParseUInt64(words[0])),
-                settle: Settle, input: words.Length > 1 ? Convert.FromHexString(words[1]) : [], seed: seed, target: new EmulatedTarget { Processors = processors });
+                settle: Settle, input: words.Length > 1 ? Convert.FromHexString(words[1]) : [],
+                outputLength: words.Length > 2 ? int.Parse(words[2], CultureInfo.InvariantCulture) : null, seed: seed, target: new EmulatedTarget { Processors = processors });
         }
 
         public void Hold(PlayedRun run)

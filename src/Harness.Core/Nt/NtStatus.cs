@@ -47,6 +47,7 @@ public readonly record struct NtStatus(uint Value)
     public static readonly NtStatus ObjectNameNotFound = new(0xC0000034);
     public static readonly NtStatus ObjectNameCollision = new(0xC0000035);
     public static readonly NtStatus ObjectPathNotFound = new(0xC000003A);
+    public static readonly NtStatus ObjectPathSyntaxBad = new(0xC000003B);
     public static readonly NtStatus MutantNotOwned = new(0xC0000046);
     public static readonly NtStatus SemaphoreLimitExceeded = new(0xC0000047);
     public static readonly NtStatus DeletePending = new(0xC0000056);

@@ -14,9 +14,9 @@ namespace Harness.Emulation.Cpu;
 /// the destination's own bits. Where makers differ, Intel is followed: an operand-size prefix before a near branch means nothing.
 /// </para>
 /// <para>
-/// Not modelled, hence <see cref="CpuExitKind.Unknown"/>: AVX, x87, MMX, AES, SHA; far transfers, syscall, iret; xgetbv and xsave; writes
-/// to CR0, CR3, CR4 and debug registers; segment registers; RFLAGS.TF; floating-point arithmetic with another MXCSR than Windows' default.
-/// MXCSR's sticky exception bits are not kept. Bytes are fetched once, so data shadow doesn't guard instructions.
+/// Not modelled, hence <see cref="CpuExitKind.Unknown"/>: AVX, x87, MMX, AES, SHA, rcpps and rsqrtps; rdrand and rdseed, which would be chance; far
+/// transfers, syscall, iret; xgetbv and xsave; sgdt and sidt; writes to CR0, CR3, CR4, debug and segment registers; RFLAGS.TF; floating-point
+/// arithmetic with another MXCSR than Windows' default. MXCSR's sticky exception bits are not kept. Bytes are fetched once, so data shadow doesn't guard instructions.
 /// </para>
 /// </summary>
 public sealed unsafe class Cpu

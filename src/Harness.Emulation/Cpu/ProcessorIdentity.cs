@@ -2,7 +2,7 @@ namespace Harness.Emulation.Cpu;
 
 /// <summary>
 /// What cpuid answers: always the same processor, whatever the host. It has what <see cref="Selection"/> models and no more:
-/// SSE to SSE4.2, popcnt, movbe, cmpxchg16b, lzcnt; no AVX, no AES, no XSAVE.
+/// SSE to SSE4.2, popcnt, movbe, cmpxchg16b, lzcnt, BMI1, BMI2, ADX; no AVX, no AES, no XSAVE, no RDRAND.
 /// </summary>
 internal static class ProcessorIdentity
 {
@@ -16,8 +16,8 @@ internal static class ProcessorIdentity
         // Family 6, model 26, stepping 5. clflush line of 64 bytes.
         // ecx: SSE3, SSSE3, CX16, SSE4.1, SSE4.2, MOVBE, POPCNT. edx: FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2.
         1 => (0x0001_06A5, 0x0000_0800, 0x00D8_2201, 0x078B_FBFF),
-        // ebx: ERMS, rep movsb and stosb are fast.
-        7 => (0, 0x200, 0, 0),
+        // ebx: BMI1, BMI2, ERMS (rep movsb and stosb are fast), ADX.
+        7 => (0, 0x0008_0308, 0, 0),
         0x8000_0000 => (LastExtended, 0, 0, 0),
         // ecx: LAHF, LZCNT, PREFETCHW. edx: SYSCALL, NX, 1-GB pages, RDTSCP, long mode.
         0x8000_0001 => (0, 0, 0x121, 0x2C10_0800),

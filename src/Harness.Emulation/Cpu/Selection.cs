@@ -68,6 +68,9 @@ internal static unsafe class Selection
         Mnemonic.Lzcnt => Bits.Scan<Lzcnt>(i),
         Mnemonic.Popcnt => Bits.Scan<Popcnt>(i),
         Mnemonic.Crc32 => Bits.Crc32(i),
+        Mnemonic.Andn or Mnemonic.Bextr or Mnemonic.Blsi or Mnemonic.Blsr or Mnemonic.Blsmsk or Mnemonic.Bzhi or Mnemonic.Pdep or Mnemonic.Pext
+            or Mnemonic.Rorx or Mnemonic.Sarx or Mnemonic.Shlx or Mnemonic.Shrx or Mnemonic.Mulx or Mnemonic.Adcx or Mnemonic.Adox
+            => BitManipulation.HandlerOf(i, op),
         Mnemonic.Cmpxchg => Atomics.CompareExchange(i),
         Mnemonic.Cmpxchg8b => &Atomics.CompareExchange8Bytes,
         Mnemonic.Cmpxchg16b => &Atomics.CompareExchange16Bytes,
@@ -89,10 +92,13 @@ internal static unsafe class Selection
 
     private static delegate*<CpuCore*, Op*, Op*> System(in Instruction i, Op* op) => i.Mnemonic switch
     {
-        // Nothing to do for them: there are no caches, and instructions happen in order.
+        // Nothing to do for them: there are no caches, a page's translation is always true, and instructions happen in order.
         Mnemonic.Nop or Mnemonic.Pause or Mnemonic.Endbr64 or Mnemonic.Mfence or Mnemonic.Lfence or Mnemonic.Sfence
             or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchnta or Mnemonic.Prefetchw
-            or Mnemonic.Reservednop or Mnemonic.Wbinvd or Mnemonic.Clflush => &Moves.Nop,
+            or Mnemonic.Prefetch or Mnemonic.Prefetchwt1 or Mnemonic.Reservednop or Mnemonic.Serialize => &Moves.Nop,
+        Mnemonic.Wbinvd or Mnemonic.Wbnoinvd or Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb or Mnemonic.Invlpg or Mnemonic.Invpcid => &Moves.Nop,
+        // Hints to shadow stacks and branch tracking; a processor that has neither does nothing.
+        Mnemonic.Rdsspd or Mnemonic.Rdsspq or Mnemonic.Endbr32 => &Moves.Nop,
         Mnemonic.Ud2 or Mnemonic.Ud1 or Mnemonic.Ud0 => &SystemInstructions.Invalid,
         Mnemonic.Int3 => &SystemInstructions.Breakpoint,
         Mnemonic.Int => &SystemInstructions.Interrupt,
@@ -109,6 +115,10 @@ internal static unsafe class Selection
         Mnemonic.Rdtsc => &SystemInstructions.Rdtsc,
         Mnemonic.Rdtscp => &SystemInstructions.Rdtscp,
         Mnemonic.Cpuid => &SystemInstructions.Cpuid,
+        Mnemonic.Str => SystemInstructions.ReadSelector(i, op, SystemInstructions.TaskSelector),
+        Mnemonic.Sldt => SystemInstructions.ReadSelector(i, op, 0),
+        Mnemonic.Fxsave or Mnemonic.Fxsave64 => &ExtendedState.Fxsave,
+        Mnemonic.Fxrstor or Mnemonic.Fxrstor64 => &ExtendedState.Fxrstor,
         Mnemonic.Swapgs => &SystemInstructions.Swapgs,
         Mnemonic.Rdmsr => &SystemInstructions.ReadMsr,
         Mnemonic.Wrmsr => &SystemInstructions.WriteMsr,
@@ -120,7 +130,8 @@ internal static unsafe class Selection
     private static delegate*<CpuCore*, Op*, Op*> MovSpecial(in Instruction i, Op* op)
     {
         if (i.Op0Register.IsDR() || i.Op1Register.IsDR()) return SystemInstructions.MovDebug(i);
-        return i.Op0Register.IsCR() || i.Op1Register.IsCR() ? SystemInstructions.MovControl(i, op) : null;
+        if (i.Op0Register.IsCR() || i.Op1Register.IsCR()) return SystemInstructions.MovControl(i, op);
+        return i.Op1Kind == OpKind.Register ? SystemInstructions.ReadSegment(i, op) : null;
     }
 
     private static delegate*<CpuCore*, Op*, Op*> StringOrPort(in Instruction i, Op* op) => i.Mnemonic switch

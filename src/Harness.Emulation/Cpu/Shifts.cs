@@ -85,8 +85,10 @@ internal readonly unsafe struct Rcl : IShift
     public static ulong Apply<W>(CpuCore* c, ulong a, int count)
         where W : struct, IWidth
     {
+        // Once around is nothing, for the flags too.
+        if ((count %= Width<W>.Bits + 1) == 0) return a;
         var carry = c->FlagCarry >> 63;
-        for (count %= Width<W>.Bits + 1; count > 0; count--)
+        for (; count > 0; count--)
         {
             var next = Width<W>.SignBit(a);
             a = ((a << 1) | carry) & Width<W>.Mask;
@@ -103,8 +105,10 @@ internal readonly unsafe struct Rcr : IShift
     public static ulong Apply<W>(CpuCore* c, ulong a, int count)
         where W : struct, IWidth
     {
+        // Once around is nothing, for the flags too.
+        if ((count %= Width<W>.Bits + 1) == 0) return a;
         var carry = c->FlagCarry >> 63;
-        for (count %= Width<W>.Bits + 1; count > 0; count--)
+        for (; count > 0; count--)
         {
             var next = a & 1;
             a = (a >> 1) | (carry << (Width<W>.Bits - 1));

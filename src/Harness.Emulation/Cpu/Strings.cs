@@ -165,17 +165,18 @@ internal static unsafe class Strings
     {
         if (R.Repeats && c->State.Rcx == 0) return op + 1;
         var limit = LimitOf<W, R>(c);
+        var flags = c->ArithmeticFlags;
         ulong done = 0;
         while (done < limit)
         {
             var with = CpuCore.Readable<W>(c, c->State.Rdi);
-            if (with is null) break;
+            if (with is null) return AfterFault<R>(c, op, done, flags);
             Sub.Apply<W>(c, W.Load((byte*)&c->State.Rax), W.Load(with));
             c->State.Rdi += DistanceOf<W>(c, 1);
             done++;
             if (R.Repeats && !R.GoesOn(c->Zf)) return AfterLast(c, op, done);
         }
-        return done == 0 ? null : AfterStep<R>(c, op, done);
+        return AfterStep<R>(c, op, done);
     }
 
     private static Op* Compare<W, R>(CpuCore* c, Op* op)
@@ -185,21 +186,22 @@ internal static unsafe class Strings
         if (R.Repeats && c->State.Rcx == 0) return op + 1;
         var segment = *(ulong*)((byte*)c + op->Segment);
         var limit = LimitOf<W, R>(c);
+        var flags = c->ArithmeticFlags;
         ulong done = 0;
         while (done < limit)
         {
             var left = CpuCore.Readable<W>(c, c->State.Rsi + segment);
-            if (left is null) break;
+            if (left is null) return AfterFault<R>(c, op, done, flags);
             var value = W.Load(left);
             var right = CpuCore.Readable<W>(c, c->State.Rdi);
-            if (right is null) break;
+            if (right is null) return AfterFault<R>(c, op, done, flags);
             Sub.Apply<W>(c, value, W.Load(right));
             c->State.Rsi += DistanceOf<W>(c, 1);
             c->State.Rdi += DistanceOf<W>(c, 1);
             done++;
             if (R.Repeats && !R.GoesOn(c->Zf)) return AfterLast(c, op, done);
         }
-        return done == 0 ? null : AfterStep<R>(c, op, done);
+        return AfterStep<R>(c, op, done);
     }
 
     /// <summary>Moves upwards as much as lies on one page at both ends and isn't poisoned; 0 when that is less than one element.</summary>
@@ -287,6 +289,15 @@ internal static unsafe class Strings
         if (!R.Repeats) return op + 1;
         c->State.Rcx -= done;
         return c->State.Rcx == 0 ? op + 1 : op;
+    }
+
+    // A comparison that faults leaves the flags it began with; what was done before is done, and the next step faults at once.
+    private static Op* AfterFault<R>(CpuCore* c, Op* op, ulong done, ulong flags)
+        where R : struct, IRepetition
+    {
+        if (done == 0) return null;
+        c->ArithmeticFlags = flags;
+        return AfterStep<R>(c, op, done);
     }
 
     private static Op* AfterLast(CpuCore* c, Op* op, ulong done)

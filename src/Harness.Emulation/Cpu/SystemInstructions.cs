@@ -5,6 +5,9 @@ namespace Harness.Emulation.Cpu;
 /// <summary>Control registers, interrupts, traps, cpuid, rdtsc, flags by hand; and what stops the run.</summary>
 internal static unsafe class SystemInstructions
 {
+    /// <summary>What str reads: KGDT64_SYS_TSS.</summary>
+    public const ulong TaskSelector = 0x40;
+
     private const ulong InterruptFlag = 0x200;
     private const ulong DirectionFlag = 0x400;
 
@@ -28,6 +31,32 @@ internal static unsafe class SystemInstructions
             Register.CR2 => &WriteCr2,
             Register.CR8 => &WriteCr8,
             _ => null,
+        };
+    }
+
+    /// <summary>
+    /// mov from a segment register: the selectors x64 Windows has in kernel mode. They are constants there (KGDT64_R0_CODE, KGDT64_R0_DATA, and
+    /// for ds, es, fs and gs those of user mode, which stay over a system call).
+    /// </summary>
+    public static delegate*<CpuCore*, Op*, Op*> ReadSegment(in Instruction i, Op* op) => i.Op1Register switch
+    {
+        Register.CS => ReadSelector(i, op, 0x10),
+        Register.SS => ReadSelector(i, op, 0x18),
+        Register.DS or Register.ES or Register.GS => ReadSelector(i, op, 0x2B),
+        Register.FS => ReadSelector(i, op, 0x53),
+        _ => null,
+    };
+
+    /// <summary>A selector, to a register of any size or to 16 bits of memory.</summary>
+    public static delegate*<CpuCore*, Op*, Op*> ReadSelector(in Instruction i, Op* op, ulong selector)
+    {
+        op->Immediate = selector;
+        if (i.Op0Kind == OpKind.Memory) return &SelectorToMem;
+        return i.Op0Register.GetSize() switch
+        {
+            2 => &SelectorToReg<W16>,
+            4 => &SelectorToReg<W32>,
+            _ => &SelectorToReg<W64>,
         };
     }
 
@@ -158,6 +187,22 @@ internal static unsafe class SystemInstructions
     private static Op* Read(CpuCore* c, Op* op, ulong value)
     {
         *(ulong*)((byte*)c + op->Destination) = value;
+        return op + 1;
+    }
+
+    private static Op* SelectorToReg<W>(CpuCore* c, Op* op)
+        where W : struct, IWidth
+    {
+        W.Put((byte*)c + op->Destination, op->Immediate);
+        return op + 1;
+    }
+
+    private static Op* SelectorToMem(CpuCore* c, Op* op)
+    {
+        var memory = CpuCore.Writable<W16>(c, CpuCore.AddressOf(c, op));
+        if (memory is null) return null;
+        W16.Store(memory, op->Immediate);
+        CpuCore.Commit<W16>(c, memory);
         return op + 1;
     }
 

@@ -182,6 +182,30 @@ internal static class VectorIntegers
         return Vector128.Create((ulong)Vector128.Sum(low), Vector128.Sum(high)).AsByte();
     }
 
+    /// <summary>Eight sums of four differences; the immediate says where in each operand they begin.</summary>
+    public static V Mpsadbw(V a, V b, byte immediate)
+    {
+        var (first, second) = ((immediate >> 2 & 1) * 4, (immediate & 3) * 4);
+        var result = Vector128<ushort>.Zero;
+        for (var i = 0; i < 8; i++)
+        {
+            var sum = 0;
+            for (var k = 0; k < 4; k++) sum += Math.Abs(a[first + i + k] - b[second + k]);
+            result = result.WithElement(i, (ushort)sum);
+        }
+        return result.AsByte();
+    }
+
+    /// <summary>The least word, and behind it its number.</summary>
+    public static V Phminposuw(V a, V b, byte immediate)
+    {
+        var words = b.AsUInt16();
+        var least = 0;
+        for (var i = 1; i < 8; i++)
+            if (words[i] < words[least]) least = i;
+        return Low(words[least] | ((ulong)least << 16));
+    }
+
     public static V Psllw(V a, V b, byte immediate) => b.AsUInt64()[0] > 15 ? default : (a.AsUInt16() << (int)b.AsUInt64()[0]).AsByte();
 
     public static V Pslld(V a, V b, byte immediate) => b.AsUInt64()[0] > 31 ? default : (a.AsUInt32() << (int)b.AsUInt64()[0]).AsByte();

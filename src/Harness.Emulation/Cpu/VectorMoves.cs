@@ -87,6 +87,9 @@ internal static unsafe class VectorMoves
     public static delegate*<CpuCore*, Op*, Op*> BlendByXmm0<W>(in Instruction i)
         where W : struct, IWidth => i.Op1Kind == OpKind.Memory ? &BlendMem<W> : &BlendReg<W>;
 
+    /// <summary>Stores the bytes whose mask byte has its top bit set to where rdi points; the others are not touched.</summary>
+    public static delegate*<CpuCore*, Op*, Op*> Maskmovdqu(in Instruction i) => i.Op0Kind == OpKind.MemorySegRDI ? &Maskmovdqu : null;
+
     public static Op* Ldmxcsr(CpuCore* c, Op* op)
     {
         var memory = CpuCore.Readable<W32>(c, CpuCore.AddressOf(c, op));
@@ -103,6 +106,23 @@ internal static unsafe class VectorMoves
         if (memory is null) return null;
         *(uint*)memory = c->State.MxCsr;
         CpuCore.Commit<W32>(c, memory);
+        return op + 1;
+    }
+
+    private static Op* Maskmovdqu(CpuCore* c, Op* op)
+    {
+        var data = (byte*)c + op->Source;
+        var mask = (byte*)c + op->Third;
+        var address = c->State.Rdi + *(ulong*)((byte*)c + op->Segment);
+        for (var i = 0; i < 16; i++)
+            if (mask[i] >= 0x80 && CpuCore.Writable<W8>(c, address + (ulong)i) is null) return null;
+        for (var i = 0; i < 16; i++)
+        {
+            if (mask[i] < 0x80) continue;
+            var memory = CpuCore.Writable<W8>(c, address + (ulong)i);
+            *memory = data[i];
+            CpuCore.Commit<W8>(c, memory);
+        }
         return op + 1;
     }
 

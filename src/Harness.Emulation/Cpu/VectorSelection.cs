@@ -2,7 +2,7 @@ using Iced.Intel;
 
 namespace Harness.Emulation.Cpu;
 
-/// <summary>Which handler executes an SSE instruction; null for what is not modelled (MMX registers, pcmpistri and its family, AES, dot products).</summary>
+/// <summary>Which handler executes an SSE instruction; null for what is not modelled (MMX registers, AES, SHA, the approximations rcpps and rsqrtps).</summary>
 internal static unsafe class VectorSelection
 {
     public static delegate*<CpuCore*, Op*, Op*> HandlerOf(in Instruction i, Op* op)
@@ -45,6 +45,9 @@ internal static unsafe class VectorSelection
         Mnemonic.Pblendvb => VectorMoves.BlendByXmm0<W8>(i),
         Mnemonic.Blendvps => VectorMoves.BlendByXmm0<W32>(i),
         Mnemonic.Blendvpd => VectorMoves.BlendByXmm0<W64>(i),
+        Mnemonic.Maskmovdqu => VectorMoves.Maskmovdqu(i),
+        Mnemonic.Pcmpistri or Mnemonic.Pcmpistrm or Mnemonic.Pcmpestri or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64
+            => VectorTexts.HandlerOf(i, op),
         Mnemonic.Ldmxcsr => &VectorMoves.Ldmxcsr,
         Mnemonic.Stmxcsr => &VectorMoves.Stmxcsr,
         _ => null,
@@ -115,6 +118,8 @@ internal static unsafe class VectorSelection
         Mnemonic.Phsubw => Vectors.Integer(i, op, &VectorIntegers.Phsubw),
         Mnemonic.Phsubsw => Vectors.Integer(i, op, &VectorIntegers.Phsubsw),
         Mnemonic.Phsubd => Vectors.Integer(i, op, &VectorIntegers.Phsubd),
+        Mnemonic.Mpsadbw => Vectors.Integer(i, op, &VectorIntegers.Mpsadbw),
+        Mnemonic.Phminposuw => Vectors.Integer(i, op, &VectorIntegers.Phminposuw),
         Mnemonic.Psadbw => Vectors.Integer(i, op, &VectorIntegers.Psadbw),
         Mnemonic.Psllw => Vectors.Shift(i, op, &VectorIntegers.Psllw),
         Mnemonic.Pslld => Vectors.Shift(i, op, &VectorIntegers.Pslld),
@@ -215,6 +220,14 @@ internal static unsafe class VectorSelection
         Mnemonic.Sqrtsd => Vectors.Float(i, op, &Floats.Sd<FloatSqrt>),
         Mnemonic.Sqrtps => Vectors.Float(i, op, &Floats.Ps<FloatSqrt>),
         Mnemonic.Sqrtpd => Vectors.Float(i, op, &Floats.Pd<FloatSqrt>),
+        Mnemonic.Haddps => Vectors.Float(i, op, &FloatSums.Haddps),
+        Mnemonic.Haddpd => Vectors.Float(i, op, &FloatSums.Haddpd),
+        Mnemonic.Hsubps => Vectors.Float(i, op, &FloatSums.Hsubps),
+        Mnemonic.Hsubpd => Vectors.Float(i, op, &FloatSums.Hsubpd),
+        Mnemonic.Addsubps => Vectors.Float(i, op, &FloatSums.Addsubps),
+        Mnemonic.Addsubpd => Vectors.Float(i, op, &FloatSums.Addsubpd),
+        Mnemonic.Dpps => Vectors.Float(i, op, &FloatSums.Dpps),
+        Mnemonic.Dppd => Vectors.Float(i, op, &FloatSums.Dppd),
         Mnemonic.Cmpss => Vectors.Float(i, op, &Floats.Cmpss),
         Mnemonic.Cmpsd => Vectors.Float(i, op, &Floats.Cmpsd),
         Mnemonic.Cmpps => Vectors.Float(i, op, &Floats.Cmpps),

@@ -74,9 +74,29 @@ internal static partial class Ex
         var by = machine.DriverStack();
         if (record.IsFreed)
             throw new DriverFaultException("double-free", by.Count > 0 ? machine.NameOf(by[0]) : "nt", $"The pool block at {new KernelAddress(block)} is freed a second time (Windows: bug check 0xC2, code 7).") { Block = Told(machine, record) };
+        if (by.Count > 0 && InUse(machine, record) is { } use)
+            throw new DriverFaultException("freed-while-in-use", machine.NameOf(by[0]), $"The pool block at {new KernelAddress(block)} is freed while {use} (Windows: bug check 0xC7 where it is found, else memory of somebody else is overwritten).") { Block = Told(machine, record) };
         record.IsFreed = true;
         record.FreedBy = by;
         m.WriteShadow(block, record.Length, ShadowFreed);
+    }
+
+    /// <summary>What nt would go on using of a block that its driver frees; null: nothing.</summary>
+    private static string? InUse(Machine machine, PoolRecord record)
+    {
+        var m = machine.Memory;
+        bool Holds(ulong address) => address - record.Block < record.Length;
+        foreach (var timer in Ke.ActiveTimers(m))
+        {
+            if (Holds(timer.Address)) return $"the timer in it, at {new KernelAddress(timer.Address)}, is counting";
+            if (timer.Dpc != 0 && Holds(timer.Dpc)) return $"the DPC in it, at {new KernelAddress(timer.Dpc)}, belongs to a timer that is counting";
+        }
+        foreach (var p in machine.Processors)
+            foreach (var entry in NtData.DpcList(m, p.Number).Entries())
+                if (Holds(entry)) return $"the DPC in it, at {new KernelAddress(entry - 8)}, is queued";
+        foreach (var item in NtData.WorkItems(m).Entries())
+            if (Holds(item)) return $"the work item in it, at {new KernelAddress(item)}, is queued";
+        return null;
     }
 
     /// <summary>Every allocation that ever was, in the order in which they were made.</summary>

@@ -32,6 +32,7 @@ internal static partial class Io
     private static Next SetCancel(Processor p)
     {
         var irp = IrpAt(p, p.Arg(0));
+        if (p.Memory.ReadShadow(irp.Address) == Ex.ShadowFreed) DriverMemory.Require(p, irp.Address, Irp.Size, write: true);
         irp.Cancel = true;
         // A driver may look at Cancel before the routine is taken: a step of its own.
         return p.Goto(2);

@@ -35,8 +35,14 @@ internal static partial class Ke
     public static (ulong Low, ulong High) StackOf(Processor p, ulong rsp)
     {
         var thread = p.CurrentThread;
-        return rsp >= thread.StackLimit && rsp < thread.StackBase ? (thread.StackLimit, thread.StackBase) : (p.DpcStack - 0x4000, p.DpcStack + 0x10);
+        // A full stack has its pointer in the guard pages.
+        return rsp >= thread.StackLimit - GuardBytes && rsp < thread.StackBase ? (thread.StackLimit, thread.StackBase) : (p.DpcStack - 0x4000, p.DpcStack + 0x10);
     }
+
+    /// <summary>Just below the current thread's stack, where no page ever is.</summary>
+    public static bool IsGuardPage(Processor p, ulong address) => p.CurrentThread.StackLimit - address - 1 < GuardBytes;
+
+    private const ulong GuardBytes = AddressMap.StackStride - AddressMap.StackBytes;
 
     private static Next RaiseFault(Processor p, NtStatus status, uint parameters, ulong first = 0, ulong second = 0) =>
         p.Call("KiExceptionDispatch", 1, status.Value, p.TrapFrame.Address, parameters, first, second);

@@ -135,7 +135,8 @@ internal sealed partial class Machine
         return new KernelAddress(address).ToString();
     }
 
-    private bool IsInDriver(ulong address) => !NtImage.Contains(address) && _modules.Any(module => address - module.Base < module.Size);
+    /// <summary>In the image of a driver.</summary>
+    public bool IsInDriver(ulong address) => !NtImage.Contains(address) && _modules.Any(module => address - module.Base < module.Size);
 
     /// <summary>"driver.sys", "nt", or the address.</summary>
     public string ModuleOf(ulong address)

@@ -21,9 +21,17 @@ internal sealed partial class Machine
     public bool Step()
     {
         if (Finished) return false;
-        if (ChooseProcessor() is not { } p) return Idle();
-        Act(p);
-        Clients.SignalConditions();
+        _acting = ChooseProcessor();
+        try
+        {
+            if (_acting is null) return Idle();
+            Act(_acting);
+            Clients.SignalConditions();
+        }
+        catch (Exception trouble) when (IsTrouble(trouble))
+        {
+            Trouble(_acting ?? ClockProcessor, trouble);
+        }
         return !Finished;
     }
 
@@ -88,52 +96,53 @@ internal sealed partial class Machine
     /// <summary>One visible action: an interrupt, a step of nt, an act of a client, or a stretch of driver code.</summary>
     private void Act(Processor p)
     {
-        _acting = p;
-        try
+        Memory.Space = p.Registers.Cr3;
+        var level = InterruptLevel(p);
+        if (level != 0)
         {
-            Memory.Space = p.Registers.Cr3;
-            var level = InterruptLevel(p);
-            if (level != 0)
-            {
-                p.Requested &= (byte)~(1 << level);
-                p.EnterTrap(level == Ke.DispatchLevel ? "KiDispatchInterrupt" : "KiApcInterrupt");
-                return;
-            }
-            p.Registers.Tsc = NtData.InterruptTime(Memory) * 300;
-            var retired = p.Cpu.InstructionsRetired;
-            var exit = p.Cpu.Run(StretchOf(p));
-            Spend(p, (uint)(p.Cpu.InstructionsRetired - retired) + (exit.Kind == CpuExitKind.Slot ? StepWork : 0));
-            if (!Finished) Handle(p, exit);
+            p.Requested &= (byte)~(1 << level);
+            p.EnterTrap(level == Ke.DispatchLevel ? "KiDispatchInterrupt" : "KiApcInterrupt");
+            return;
         }
-        catch (BugCheckException stop)
+        p.Registers.Tsc = NtData.InterruptTime(Memory) * 300;
+        var retired = p.Cpu.InstructionsRetired;
+        var exit = p.Cpu.Run(StretchOf(p));
+        Spend(p, (uint)(p.Cpu.InstructionsRetired - retired) + (exit.Kind == CpuExitKind.Slot ? StepWork : 0));
+        if (!Finished) Handle(p, exit);
+    }
+
+    private static bool IsTrouble(Exception e) =>
+        e is BugCheckException or UnmodelledException or RaisedStatusException or DriverFaultException or PageableAccessException or PoisonedAccessException or GuestAccessException;
+
+    /// <summary>What a step of nt met that it could not go on with.</summary>
+    private void Trouble(Processor p, Exception met)
+    {
+        switch (met)
         {
-            Stop(p, stop);
-        }
-        catch (UnmodelledException unmodelled)
-        {
-            NotModelled(p, unmodelled);
-        }
-        catch (RaisedStatusException raised)
-        {
-            p.Raise(raised.Status);
-        }
-        catch (DriverFaultException fault)
-        {
-            Fault(p, fault.Id, fault.By, fault.Detail, fault.Block);
-        }
-        catch (PageableAccessException pageable)
-        {
-            PageableTouched(p, CallerOf(p), pageable.Address, pageable.Length, pageable.Write);
-        }
-        catch (PoisonedAccessException poisoned)
-        {
-            Violation(p, CallerOf(p), poisoned.Address, poisoned.Length, poisoned.Write, poisoned.Shadow);
-        }
-        catch (GuestAccessException access)
-        {
-            // nt itself touched what a driver gave it.
-            if (AddressMap.IsUser(access.Address) && p.Irql < Ke.DispatchLevel && NtImage.Contains(p.Registers.Rip)) p.FaultInStep(access.Address, access.IsWrite);
-            else Stop(p, p.Irql >= Ke.DispatchLevel ? new BugCheckException(0xA, access.Address, p.Irql, access.IsWrite ? 1u : 0, p.Registers.Rip) : new BugCheckException(0x50, access.Address, access.IsWrite ? 2u : 0, p.Registers.Rip, 0));
+            case BugCheckException stop:
+                Stop(p, stop);
+                break;
+            case UnmodelledException unmodelled:
+                NotModelled(p, unmodelled);
+                break;
+            case RaisedStatusException raised:
+                p.Raise(raised.Status);
+                break;
+            case DriverFaultException fault:
+                Fault(p, fault.Id, fault.By, fault.Detail, fault.Block);
+                break;
+            case PageableAccessException pageable:
+                PageableTouched(p, CallerOf(p), pageable.Address, pageable.Length, pageable.Write);
+                break;
+            case PoisonedAccessException poisoned:
+                Violation(p, CallerOf(p), poisoned.Address, poisoned.Length, poisoned.Write, poisoned.Shadow);
+                break;
+            case GuestAccessException access:
+                // nt itself touched what a driver gave it.
+                if (Ke.IsGuardPage(p, access.Address)) Stop(p, new BugCheckException(0x7F, 8, access.Address, p.Registers.Rsp, p.Registers.Rip));
+                else if (AddressMap.IsUser(access.Address) && p.Irql < Ke.DispatchLevel && NtImage.Contains(p.Registers.Rip)) p.FaultInStep(access.Address, access.IsWrite);
+                else Stop(p, p.Irql >= Ke.DispatchLevel ? new BugCheckException(0xA, access.Address, p.Irql, access.IsWrite ? 1u : 0, p.Registers.Rip) : new BugCheckException(0x50, access.Address, access.IsWrite ? 2u : 0, p.Registers.Rip, 0));
+                break;
         }
     }
 
@@ -199,12 +208,14 @@ internal sealed partial class Machine
         var rip = p.Registers.Rip;
         var (present, write, fetch) = ((exit.Detail & 1) != 0, (exit.Detail & 2) != 0, (exit.Detail & 0x10) != 0);
         if (fetch && present) throw new BugCheckException(0xFC, exit.Address, exit.Detail, 0, 2);
-        if (p.Irql >= Ke.DispatchLevel) throw new BugCheckException(0xD1, exit.Address, p.Irql, write ? 1ul : fetch ? 8ul : 0, rip);
+        if (p.Irql >= Ke.DispatchLevel && !Ke.IsGuardPage(p, exit.Address)) throw new BugCheckException(0xD1, exit.Address, p.Irql, write ? 1ul : fetch ? 8ul : 0, rip);
         if (AddressMap.IsUser(exit.Address))
         {
             p.EnterTrap("KiPageFault", exit.Detail, exit.Address);
             return;
         }
+        // Nothing can be pushed on a stack that is full, not even a trap frame: the processor's double fault (8) ends the machine.
+        if (Ke.IsGuardPage(p, exit.Address)) throw new BugCheckException(0x7F, 8, exit.Address, p.Registers.Rsp, rip);
         if (present && write) throw new BugCheckException(0xBE, exit.Address, exit.Detail, rip, 0xB);
         throw new BugCheckException(0x50, exit.Address, write ? 2ul : fetch ? 0x10ul : 0, rip, 2);
     }

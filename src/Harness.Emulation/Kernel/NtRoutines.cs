@@ -25,7 +25,26 @@ internal sealed class NtRoutines
         Rtl.Define(routines);
         Zw.Define(routines);
         Etw.Define(routines);
+        CallersObjects(routines);
         return routines._all;
+    }
+
+    // Sizes: wdm.h on x64.
+    private static void CallersObjects(NtRoutines nt)
+    {
+        nt.WorkOn(0, 0x18, "KeInitializeEvent", "KeSetEvent", "KeResetEvent", "KeClearEvent", "KeReadStateEvent", "KeWaitForSingleObject");
+        nt.WorkOn(0, 0x20, "KeInitializeSemaphore", "KeReleaseSemaphore", "KeReadStateSemaphore");
+        nt.WorkOn(0, 0x38, "KeInitializeMutex", "KeReleaseMutex", "ExAcquireFastMutex", "ExReleaseFastMutex", "ExTryToAcquireFastMutex");
+        nt.WorkOn(0, 0x40, "KeInitializeTimer", "KeInitializeTimerEx", "KeSetTimer", "KeSetTimerEx", "KeCancelTimer", "KeReadStateTimer", "KeInitializeDpc", "KeInsertQueueDpc", "KeRemoveQueueDpc");
+        nt.WorkOn(2, 0x40, "KeSetTimer");
+        nt.WorkOn(3, 0x40, "KeSetTimerEx");
+        nt.WorkOn(0, 8, "KeInitializeSpinLock", "KeAcquireSpinLockRaiseToDpc", "KeReleaseSpinLock", "KeAcquireSpinLockAtDpcLevel", "KeReleaseSpinLockFromDpcLevel",
+            "KeTryToAcquireSpinLockAtDpcLevel", "KeAcquireInStackQueuedSpinLock", "KeAcquireInStackQueuedSpinLockAtDpcLevel");
+        nt.WorkOn(1, 0x18, "KeAcquireInStackQueuedSpinLock", "KeAcquireInStackQueuedSpinLockAtDpcLevel");
+        nt.WorkOn(0, 0x18, "KeReleaseInStackQueuedSpinLock", "KeReleaseInStackQueuedSpinLockFromDpcLevel");
+        nt.WorkOn(0, 0x20, "ExQueueWorkItem");
+        nt.WorkOn(0, 0x58, "IoQueueWorkItem", "IoQueueWorkItemEx", "IoTryQueueWorkItem", "IoFreeWorkItem");
+        nt.WorkOn(1, 0xD0, "IofCallDriver", "IoCallDriver");
     }
 
     /// <summary>A routine without locals.</summary>
@@ -45,6 +64,19 @@ internal sealed class NtRoutines
 
     /// <summary>A routine defined before: to give it an exception handler.</summary>
     public Routine Defined(string name) => _all.Find(routine => routine.Name == name) ?? throw new InvalidOperationException($"nt!{name} is not defined yet");
+
+    /// <summary>
+    /// These routines work on an object that this argument points to. A driver that calls one with an object that is freed, or partly
+    /// outside its allocation, did it as if with its own instructions.
+    /// </summary>
+    public void WorkOn(int argument, uint bytes, params ReadOnlySpan<string> names)
+    {
+        foreach (var name in names)
+        {
+            var routine = Defined(name);
+            routine.Objects = [.. routine.Objects, (argument, bytes)];
+        }
+    }
 
     private Routine Keep(Routine routine)
     {

@@ -141,6 +141,9 @@ internal static partial class Ob
         return 0;
     }
 
+    /// <summary>An absolute path with a last component.</summary>
+    public static bool IsPath(string path) => path.StartsWith('\\') && !path.EndsWith('\\');
+
     private static string Canonical(string path)
     {
         foreach (var alias in (string[])["\\DosDevices\\Global\\", "\\DosDevices\\", "\\GLOBAL??\\", "\\??\\Global\\"])
@@ -152,6 +155,7 @@ internal static partial class Ob
     public static NtStatus CreateLink(Machine machine, string name, string target)
     {
         name = Canonical(name);
+        if (!IsPath(name)) return NtStatus.ObjectPathSyntaxBad;
         if (Find(machine, name) != 0) return NtStatus.ObjectNameCollision;
         var link = Create(machine, LinkType, 0x28, name);
         WriteString(machine, link, target);

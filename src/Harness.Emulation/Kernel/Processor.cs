@@ -184,6 +184,11 @@ internal sealed class Processor(Machine machine, int number)
         {
             Registers.Rsp = Registers.Rbp - 0x80 - Routine.TrapFrameOffset;
         }
+        if (_step == 0 && _routine.Objects.Count > 0 && Machine.IsInDriver(ReturnAddress))
+        {
+            foreach (var (argument, bytes) in _routine.Objects)
+                if (Arg(argument) is not 0 and var at) DriverMemory.Require(this, at, bytes, write: true);
+        }
         _routine.Steps[_step](this);
     }
 

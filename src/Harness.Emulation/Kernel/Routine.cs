@@ -82,6 +82,9 @@ internal sealed class Routine
     /// <summary>Who is asked when an exception passes this routine's frame, and when the frame is unwound; null: nobody.</summary>
     public Routine? Handler { get; set; }
 
+    /// <summary>Arguments that point to an object of the caller's, and how many bytes of it the routine works on.</summary>
+    public IReadOnlyList<(int Argument, uint Bytes)> Objects { get; set; } = [];
+
     /// <summary>Bytes from RSP in the body to the return address (or to the machine frame of a trap routine).</summary>
     public uint Frame { get; }
 

@@ -50,6 +50,13 @@ internal sealed class Bench
     /// <summary>Calls a function with up to four arguments as Windows does; answers its result.</summary>
     public ulong Call(ulong function, params ReadOnlySpan<ulong> arguments)
     {
+        Prepare(function, arguments);
+        return Finish();
+    }
+
+    /// <summary>The processor before the first instruction of a function that was called with up to four arguments.</summary>
+    public CpuState Prepare(ulong function, params ReadOnlySpan<ulong> arguments)
+    {
         State.Rsp = StackTop - 0x1008;
         Memory.WriteU64(State.Rsp, Nt);
         State.Rip = function;
@@ -57,6 +64,12 @@ internal sealed class Bench
         if (arguments.Length > 1) State.Rdx = arguments[1];
         if (arguments.Length > 2) State.R8 = arguments[2];
         if (arguments.Length > 3) State.R9 = arguments[3];
+        return State;
+    }
+
+    /// <summary>Executes until the function returns; answers its result.</summary>
+    public ulong Finish()
+    {
         var exit = Cpu.Run(100_000_000);
         return exit.Kind == CpuExitKind.Slot && exit.Address == Nt ? State.Rax : throw new InvalidOperationException($"{exit} at 0x{State.Rip:x}");
     }

@@ -10,7 +10,8 @@ namespace Emulation.Tests.Cpu;
 /// One line of a case table: "what it is | code | before | after". Before and after are lists of name=hex: a register, flags=value or
 /// flags=value/mask (arithmetic flags and DF), xmm0=32 digits with the highest byte first, [address]=bytes, exit=kind, detail=…. What
 /// before doesn't name is zero (memory and flags, too); what after doesn't name must be as before. Rip goes to the next instruction
-/// unless after says another place or an exit that comes before it. 64 KiB of data are at 10000000, the code is at 20000000.
+/// unless after says another place or an exit that comes before it. 64 KiB of data are at 10000000 and a page of zeros
+/// that can't be written behind them, the code is at 20000000.
 /// </summary>
 internal sealed class CaseLine
 {
@@ -26,14 +27,13 @@ internal sealed class CaseLine
     public static IEnumerable<string> LinesOf(string file) =>
         File.ReadLines(Path.Combine(AppContext.BaseDirectory, "Cases", file)).Where(line => line.Length > 0 && line[0] != '#');
 
-    public static string RegisterName(int number) => General[number];
-
     /// <summary>What differs from the table; empty when nothing does.</summary>
     public IReadOnlyList<string> Check()
     {
         var code = Convert.FromHexString(_columns[1]);
         var memory = new GuestMemory();
         memory.Map(Picture.DataRegion, Picture.DataSize, PageAccess.Read | PageAccess.Write);
+        memory.Map(Picture.ReadOnlyRegion, GuestMemory.PageSize, PageAccess.Read);
         memory.Map(Trial.CodeRegion, GuestMemory.PageSize, PageAccess.Read | PageAccess.Execute);
         memory.Write(Trial.CodeRegion, code);
         var cpu = new Harness.Emulation.Cpu.Cpu(memory);

@@ -205,7 +205,7 @@ public class RealCodeTests
             unchecked(1 + (0xFFFF_FFFFUL * 3) + (0x5678UL * 5) + (0xFFUL * 7) + (1 * 11) + ((ulong)-1L * 13) + (0x5678UL * 17) + ((ulong)-1L * 19)));
     }
 
-    private static (Bench Bench, IReadOnlyDictionary<string, ulong> At) Load(string build)
+    internal static (Bench Bench, IReadOnlyDictionary<string, ulong> At) Load(string build)
     {
         var file = $"functions-{build}.sys";
         var image = DriverImage.Parse(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "RealCode", file)), file);
@@ -214,7 +214,7 @@ public class RealCodeTests
         return (bench, image.Exports.Where(export => export.Name is not null).ToDictionary(export => export.Name!, export => ImageBase + export.Rva));
     }
 
-    private static byte[] Bytes(ulong seed, int count)
+    internal static byte[] Bytes(ulong seed, int count)
     {
         var bytes = new byte[count];
         for (var i = 0; i < count; i++)

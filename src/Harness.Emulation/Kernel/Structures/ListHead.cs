@@ -17,6 +17,8 @@ internal readonly record struct ListHead(GuestMemory Memory, ulong Address)
         set => Memory.WriteU64(Address + 8, value);
     }
 
+    private const int MostEntries = 1_000_000;
+
     public bool IsEmpty => Flink == Address;
 
     public void Initialize()
@@ -56,8 +58,11 @@ internal readonly record struct ListHead(GuestMemory Memory, ulong Address)
     /// <summary>The entries' addresses, in order; entries may be removed while walking.</summary>
     public IEnumerable<ulong> Entries()
     {
+        var left = MostEntries;
         for (var entry = Flink; entry != Address;)
         {
+            // A list that leads back into itself (KERNEL_SECURITY_CHECK_FAILURE, 3: a corrupt LIST_ENTRY).
+            if (left-- == 0) throw new BugCheckException(0x139, 3, Address, entry, 0);
             var next = Memory.ReadU64(entry);
             yield return entry;
             entry = next;

@@ -1,9 +1,8 @@
 using System.Globalization;
 using System.Text;
-using HostProcessor;
 using Iced.Intel;
 
-namespace Emulation.Tests.Cpu;
+namespace HostProcessor;
 
 /// <summary>Writes the host processor's answers as a case table, for machines that have no such processor.</summary>
 internal static unsafe class Recorder
@@ -24,7 +23,7 @@ internal static unsafe class Recorder
         {
             var (trial, instruction) = chosen[i];
             var count = written.GetValueOrDefault(instruction.Code);
-            if (outcomes[i].Signal != 0 || count == EachEncoding) continue;
+            if (outcomes[i].Trap != Outcome.NoTrap || count == EachEncoding) continue;
             written[instruction.Code] = count + 1;
             file.WriteLine(Line(trial, outcomes[i], instruction));
         }
@@ -75,7 +74,7 @@ internal static unsafe class Recorder
             text.Append(CultureInfo.InvariantCulture, $" flags={before->Flags:x} |");
             Differences(text, before, after);
             if (outcome.Branched != 0) text.Append(CultureInfo.InvariantCulture, $" rip={Trial.BranchTarget:x}");
-            var mask = 0xCD5UL & ~DifferentialTests.UndefinedFlags(instruction);
+            var mask = 0xCD5UL & ~Comparison.UndefinedFlags(instruction);
             text.Append(CultureInfo.InvariantCulture, $" flags={after->Flags & mask:x}/{mask:x}");
         }
         return text.ToString();
@@ -84,7 +83,7 @@ internal static unsafe class Recorder
     private static void Differences(StringBuilder text, Picture* from, Picture* to)
     {
         for (var i = 0; i < 16; i++)
-            if (from->Registers[i] != to->Registers[i]) text.Append(CultureInfo.InvariantCulture, $" {CaseLine.RegisterName(i)}={to->Registers[i]:x}");
+            if (from->Registers[i] != to->Registers[i]) text.Append(CultureInfo.InvariantCulture, $" {(Register.RAX + i).ToString().ToLowerInvariant()}={to->Registers[i]:x}");
         for (var i = 0; i < 16; i++)
         {
             var f = (ulong*)(from->Xmm + (16 * i));

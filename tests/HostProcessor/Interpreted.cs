@@ -2,9 +2,8 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Harness.Emulation.Cpu;
 using Harness.Emulation.Memory;
-using HostProcessor;
 
-namespace Emulation.Tests.Cpu;
+namespace HostProcessor;
 
 /// <summary>What the interpreter makes of trials.</summary>
 internal sealed unsafe class Interpreted
@@ -18,11 +17,12 @@ internal sealed unsafe class Interpreted
     public Interpreted()
     {
         _memory.Map(Picture.DataRegion, Picture.DataSize, PageAccess.Read | PageAccess.Write);
+        _memory.Map(Picture.ReadOnlyRegion, GuestMemory.PageSize, PageAccess.Read);
         _memory.Map(Trial.CodeRegion, GuestMemory.PageSize, PageAccess.Read | PageAccess.Execute);
         _cpu = new Harness.Emulation.Cpu.Cpu(_memory);
     }
 
-    public CpuExit Run(in Trial trial, ref Outcome outcome)
+    public void Run(in Trial trial, ref Outcome outcome)
     {
         fixed (byte* code = trial.Code) _memory.Write(Trial.CodeRegion, new ReadOnlySpan<byte>(code, trial.Length));
         Load(trial.Before);
@@ -32,18 +32,19 @@ internal sealed unsafe class Interpreted
         while (exit.Kind == CpuExitKind.Budget && _cpu.State.Rip == Trial.CodeRegion && ++steps < MostSteps);
 
         outcome = default;
-        outcome.Signal = exit.Kind switch
+        outcome.Trap = exit.Kind switch
         {
-            CpuExitKind.Budget => 0,
-            CpuExitKind.InvalidOpcode => 4,
-            CpuExitKind.DivideError => 8,
-            CpuExitKind.GeneralProtection or CpuExitKind.PageFault => 11,
-            _ => -1,
+            CpuExitKind.Budget => Outcome.NoTrap,
+            CpuExitKind.DivideError => 0,
+            CpuExitKind.InvalidOpcode => 6,
+            CpuExitKind.GeneralProtection => 13,
+            CpuExitKind.PageFault => 14,
+            _ => throw new InvalidOperationException($"a trial ended with {exit}"),
         };
-        if (outcome.Signal == 0)
+        if (outcome.Trap == Outcome.NoTrap)
             outcome.Branched = _cpu.State.Rip == Trial.CodeRegion + trial.Length ? 0 : _cpu.State.Rip == Trial.BranchTarget ? 1 : -1;
+        if (exit.Kind == CpuExitKind.PageFault) (outcome.FaultAddress, outcome.ErrorCode) = (exit.Address, exit.Detail);
         Store(ref outcome.After);
-        return exit;
     }
 
     private void Load(in Picture before)
