@@ -48,7 +48,9 @@ internal static class QuickFigures
 
     private static void Warm()
     {
+        const int untilCompiledWell = 2000;
         var run = new WarmRun();
+        for (var turn = 0; turn < untilCompiledWell; turn++) run.HangIrp();
         var times = new List<double>();
         for (var turn = 0; turn < 2000; turn++) times.Add(Seconds(() => run.HangIrp()));
         Tell("warm_hang_irp", "ms", times, seconds => seconds * 1e3);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Iced.Intel;
 
 namespace Harness.Emulation.Cpu;
@@ -23,6 +24,7 @@ internal static unsafe class Multiplication
     public static delegate*<CpuCore*, Op*, Op*> Idiv(in Instruction i) => Wide<SignedQuotient>(i);
 
     /// <summary>Sets the flags of a multiplication.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SetFlags<W>(CpuCore* c, ulong low, bool overflow)
         where W : struct, IWidth => c->SetFlags<W>(low, overflow ? 1UL : 0, overflow ? 1UL : 0);
 
@@ -97,6 +99,7 @@ internal static unsafe class Multiplication
         return op + 1;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Truncated<W>(CpuCore* c, ulong a, ulong b)
         where W : struct, IWidth
     {

@@ -169,6 +169,7 @@ internal static unsafe class Shifts
             _ => null,
         };
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int CountOf<W>(ulong count)
         where W : struct, IWidth => (int)count & (W.Bytes == 8 ? 63 : 31);
 

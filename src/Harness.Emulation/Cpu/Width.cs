@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Harness.Emulation.Cpu;
 
 /// <summary>The size of an integer operand. Values travel as 64-bit numbers whose upper bits are zero when loaded and ignored when stored.</summary>
@@ -58,18 +60,32 @@ internal readonly unsafe struct W64 : IWidth
     public static void Put(byte* register, ulong value) => *(ulong*)register = value;
 }
 
-/// <summary>Numbers that follow from a width.</summary>
+/// <summary>Numbers that follow from a width. Constants, if only the JIT inlines them: they are a byte too long for it to do so unasked.</summary>
 internal static class Width<T>
     where T : struct, IWidth
 {
-    public static int Bits => T.Bytes * 8;
+    public static int Bits
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => T.Bytes * 8;
+    }
 
     /// <summary>How far to the left the value must go for its sign bit to be bit 63.</summary>
-    public static int Shift => 64 - (T.Bytes * 8);
+    public static int Shift
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 64 - (T.Bytes * 8);
+    }
 
-    public static ulong Mask => ulong.MaxValue >> (64 - (T.Bytes * 8));
+    public static ulong Mask
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ulong.MaxValue >> (64 - (T.Bytes * 8));
+    }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static long Signed(ulong value) => (long)(value << (64 - (T.Bytes * 8))) >> (64 - (T.Bytes * 8));
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong SignBit(ulong value) => (value >> ((T.Bytes * 8) - 1)) & 1;
 }
