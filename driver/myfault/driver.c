@@ -1,4 +1,5 @@
 #include "../toolchain/compat.h"
+#include "defects/defects.h"
 #include "device.h"
 #include "ioctl.h"
 #include "public.h"
@@ -9,8 +10,11 @@ static DRIVER_UNLOAD MyFaultUnload;
 
 static
 _Dispatch_type_(IRP_MJ_CREATE)
+DRIVER_DISPATCH MyFaultCreate;
+
+static
 _Dispatch_type_(IRP_MJ_CLOSE)
-DRIVER_DISPATCH MyFaultCreateClose;
+DRIVER_DISPATCH MyFaultClose;
 
 static
 _Dispatch_type_(IRP_MJ_CLEANUP)
@@ -32,7 +36,27 @@ _Use_decl_annotations_
 static
 NTSTATUS
 NTAPI
-MyFaultCreateClose(
+MyFaultCreate(
+    PDEVICE_OBJECT DeviceObject,
+    PIRP Irp)
+{
+    PIO_STACK_LOCATION location = IoGetCurrentIrpStackLocation(Irp);
+    UNICODE_STRING hangs;
+
+    RtlInitUnicodeString(&hangs, MYFAULT_HANG_CREATE_NAME);
+    if (RtlEqualUnicodeString(&location->FileObject->FileName, &hangs, TRUE)) {
+        return MyFaultHangCreate(DeviceObject->DeviceExtension, Irp, location);
+    }
+
+    MyFaultComplete(Irp, STATUS_SUCCESS, 0);
+    return STATUS_SUCCESS;
+}
+
+_Use_decl_annotations_
+static
+NTSTATUS
+NTAPI
+MyFaultClose(
     PDEVICE_OBJECT DeviceObject,
     PIRP Irp)
 {
@@ -95,10 +119,12 @@ DriverEntry(
     UNREFERENCED_PARAMETER(RegistryPath);
 
     DriverObject->DriverUnload = MyFaultUnload;
-    DriverObject->MajorFunction[IRP_MJ_CREATE] = MyFaultCreateClose;
-    DriverObject->MajorFunction[IRP_MJ_CLOSE] = MyFaultCreateClose;
+    DriverObject->MajorFunction[IRP_MJ_CREATE] = MyFaultCreate;
+    DriverObject->MajorFunction[IRP_MJ_CLOSE] = MyFaultClose;
     DriverObject->MajorFunction[IRP_MJ_CLEANUP] = MyFaultCleanup;
     DriverObject->MajorFunction[IRP_MJ_DEVICE_CONTROL] = MyFaultDeviceControl;
+    DriverObject->MajorFunction[IRP_MJ_READ] = MyFaultTransfer;
+    DriverObject->MajorFunction[IRP_MJ_WRITE] = MyFaultTransfer;
 
     RtlInitUnicodeString(&name, MYFAULT_DEVICE_NAME);
     status = IoCreateDevice(
@@ -113,6 +139,7 @@ DriverEntry(
         return status;
     }
 
+    deviceObject->Flags |= DO_BUFFERED_IO;
     device = deviceObject->DeviceExtension;
     MyFaultQueueInitialize(&device->Queue);
     MyFaultHeldInitialize(&device->Held);

@@ -44,6 +44,17 @@ MyFaultHeldRemove(
     }
 
     KeReleaseSpinLock(&Held->Lock, irql);
+
+    if (irp != NULL) {
+        /*
+         * A defect's cancel routine reads the IRP until it gives the cancel lock back. Once we have had that lock, none runs and
+         * none will.
+         */
+        IoAcquireCancelSpinLock(&irql);
+        IoSetCancelRoutine(irp, NULL);
+        IoReleaseCancelSpinLock(irql);
+    }
+
     return irp;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Where defects keep the IRPs they should not keep, so that RELEASE can end them. Nothing in here can be cancelled, and the
- * cleanup of a handle leaves it alone: that is the point.
+ * cleanup of a handle leaves it alone: that is the point. A defect may leave a cancel routine set that does not touch the list.
  */
 
 #pragma once
@@ -27,7 +27,7 @@ MyFaultHeldInsert(
     _Inout_ PIRP Irp);
 
 /*
- * The oldest IRP held, or NULL.
+ * The oldest IRP held, with no cancel routine set or running, or NULL.
  */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 _Must_inspect_result_

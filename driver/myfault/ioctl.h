@@ -1,5 +1,6 @@
 /*
- * From control code to function. A request or a defect to come is a function of this type and a row in ioctl.c's table.
+ * From control code to function. A request or a defect to come is a function of this type and a row in ioctl.c's table. Reads and
+ * writes carry the control code as their byte offset.
  */
 
 #pragma once
@@ -21,3 +22,7 @@ MYFAULT_REQUEST(
 
 _Dispatch_type_(IRP_MJ_DEVICE_CONTROL)
 DRIVER_DISPATCH MyFaultDeviceControl;
+
+_Dispatch_type_(IRP_MJ_READ)
+_Dispatch_type_(IRP_MJ_WRITE)
+DRIVER_DISPATCH MyFaultTransfer;

@@ -2,7 +2,9 @@
  * MyFault's interface, for the driver and for programs that open it.
  *
  * Includes nothing: a program includes <windows.h> and <winioctl.h> first, the driver <wdm.h>.
- * All requests are METHOD_BUFFERED and need no particular access.
+ * All control codes are METHOD_BUFFERED and need no particular access. PEND, HANG_IRP and NOOP_CANCEL can be sent as reads and
+ * writes too, of any length: the byte offset is the control code. Their buffer is left alone; any other offset is
+ * STATUS_INVALID_PARAMETER.
  */
 
 #pragma once
@@ -11,7 +13,13 @@
 #define MYFAULT_LINK_NAME L"\\DosDevices\\MyFault"
 #define MYFAULT_WIN32_NAME L"\\\\.\\MyFault"
 
-#define MYFAULT_VERSION 1
+/*
+ * A file below the device, and a defect: its IRP_MJ_CREATE is pended, and only RELEASE (STATUS_SUCCESS) ends it. Files of any
+ * other name are opened at once.
+ */
+#define MYFAULT_HANG_CREATE_NAME L"\\hang-create"
+
+#define MYFAULT_VERSION 2
 
 /*
  * Completes at once. Input: up to MYFAULT_ECHO_MAXIMUM bytes. Output: the same bytes, as many as fit.
@@ -40,6 +48,11 @@
  * No input. Output: MYFAULT_COUNTS.
  */
 #define MYFAULT_IOCTL_QUERY CTL_CODE(FILE_DEVICE_UNKNOWN, 0x804, METHOD_BUFFERED, FILE_ANY_ACCESS)
+
+/*
+ * A defect: pended with a cancel routine that completes nothing, so only RELEASE (STATUS_SUCCESS) ends it. No input, no output.
+ */
+#define MYFAULT_IOCTL_NOOP_CANCEL CTL_CODE(FILE_DEVICE_UNKNOWN, 0x805, METHOD_BUFFERED, FILE_ANY_ACCESS)
 
 typedef struct _MYFAULT_RELEASED {
     ULONG Completed; /* by this RELEASE: PENDs and defects together */

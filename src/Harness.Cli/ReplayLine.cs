@@ -21,7 +21,9 @@ internal static class ReplayLine
         var usual = DriverArgument.Committed(MyFault.Device);
         if (driver.Path != usual.Path) Add("--driver", driver.Path);
         if (driver.Path != usual.Path || driver.Driver.Device != usual.Driver.Device) Add("--device", driver.Driver.Device);
-        if (!driver.IsMyFault || choices.Ioctl != scenario.DefaultIoctl) Add("--ioctl", HexText.Of(choices.Ioctl));
+        if (choices.Kind != RequestKind.Control) Add("--request", RequestArgument.Text(choices.Kind));
+        // Another driver's reads and writes have no control code.
+        if (driver.IsMyFault ? choices.Ioctl != scenario.DefaultIoctl : choices.Kind == RequestKind.Control) Add("--ioctl", HexText.Of(choices.Ioctl));
         // A long input is in run.json, which 'replay RUN-FOLDER' reads.
         if (choices.Input.Length is > 0 and <= LongestInput) Add("--input", Convert.ToHexStringLower(choices.Input));
         if (choices.OutputLength != RunRequest.UsualOutputLength(driver, choices.Ioctl)) Add("--output-length", $"{choices.OutputLength}");

@@ -20,11 +20,28 @@ internal static class Cast
     /// <summary>What TerminateProcess is given.</summary>
     public const uint KilledStatus = 0x77;
 
+    /// <summary>Within the five minutes after which a dying thread gives up its IRPs (learn.microsoft.com, "Canceling IRPs").</summary>
+    public static readonly TimeSpan InRundown = TimeSpan.FromMinutes(4);
+
     /// <summary>A process with one thread.</summary>
     public static ClientProcess Process(string name, params Act[] acts) => new(name, [new ClientThread("main", acts)]);
 
     /// <summary>A victim that opens the device for synchronous I/O and sends the request, which blocks it in its system call.</summary>
     public static ClientProcess BlockedVictim(Choices choices) => Process(Victim,
         new OpenDevice(Handle),
-        new DeviceControl(Handle, Request, choices.Ioctl, choices.Input, choices.OutputLength));
-}
+        choices.Send(Handle, Request));
+
+    /// <summary>A victim that opens the device for overlapped I/O, sends the request and waits for it in user mode.</summary>
+    public static ClientProcess OverlappedVictim(Choices choices) => Process(Victim,
+        new OpenDevice(Handle, Overlapped: true),
+        choices.Send(Handle, Request),
+        new AwaitRequest(Request));
+
+    /// <summary>How long a story waits for a victim that goes when its rundown is over: longer than the I/O manager does, whatever the user chose.</summary>
+    public static TimeSpan PastRundown(Choices choices) => choices.Settle > TimeSpan.FromMinutes(6) ? choices.Settle : TimeSpan.FromMinutes(6);
+
+    /// <summary>
+    /// MyFault's RELEASE. The handle is overlapped, so that a driver which pends RELEASE too cannot hang the harness, and was opened before the
+    /// kill: a zombie may keep new ones from being opened.
+    /// </summary>
+    public static Act Release => new DeviceControl(Handle, "release", MyFault.Release.Code, [], MyFault.Release.OutputLength);}

@@ -5,8 +5,6 @@ namespace Harness.Scenarios;
 /// <summary>As <see cref="HangIrp"/>; then the harness, on a handle of its own, asks the driver to let everything go: the client must end.</summary>
 public sealed class HangIrpRelease : Scenario
 {
-    private const string ReleaseRequest = "release";
-
     public override string Name => "hang-irp-release";
 
     public override string Summary => "as hang-irp, then RELEASE from another handle: the client must end";
@@ -18,13 +16,12 @@ public sealed class HangIrpRelease : Scenario
             Cast.BlockedVictim(choices),
             Cast.Process(Story.Controller,
                 new UntilWaiting(Cast.Victim, Cast.Request, Cast.Patience),
-                // Overlapped, so that a driver which pends RELEASE too cannot hang the harness.
                 new OpenDevice(Cast.Handle, Overlapped: true),
                 new Observe("waiting"),
                 new Terminate(Cast.Victim, Cast.KilledStatus),
                 new Sleep(choices.Settle),
                 new Observe("hung"),
-                new DeviceControl(Cast.Handle, ReleaseRequest, MyFault.Release.Code, [], MyFault.Release.OutputLength),
+                Cast.Release,
                 new UntilGone(Cast.Victim, choices.Settle),
                 new Observe("released")),
         ],

@@ -35,8 +35,14 @@ public static class MyFault
     /// <summary>Output: MYFAULT_COUNTS.</summary>
     public static readonly MyFaultRequest Query = new("QUERY", 0x222010, 24, Outcome.Ended, "counts");
 
+    /// <summary>A defect: pended with a cancel routine that completes nothing, until RELEASE.</summary>
+    public static readonly MyFaultRequest NoopCancel = new("NOOP_CANCEL", 0x222014, 0, Outcome.Zombie, "defect: pends with a cancel routine that completes nothing");
+
+    /// <summary>MYFAULT_HANG_CREATE_NAME: a file below the device whose IRP_MJ_CREATE is pended until RELEASE.</summary>
+    public const string HangCreateName = @"\hang-create";
+
     /// <summary>In the header's order.</summary>
-    public static readonly IReadOnlyList<MyFaultRequest> Requests = [Echo, Pend, HangIrp, Release, Query];
+    public static readonly IReadOnlyList<MyFaultRequest> Requests = [Echo, Pend, HangIrp, Release, Query, NoopCancel];
 
     /// <summary>The committed driver binary (x64).</summary>
     public static byte[] Image()

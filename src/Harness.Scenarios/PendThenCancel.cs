@@ -18,7 +18,7 @@ public sealed class PendThenCancel : Scenario
         [
             Cast.Process(Cast.Victim,
                 new OpenDevice(Cast.Handle, Overlapped: true),
-                new DeviceControl(Cast.Handle, Cast.Request, choices.Ioctl, choices.Input, choices.OutputLength),
+                choices.Send(Cast.Handle, Cast.Request),
                 new CancelIoEx(Cast.Handle, Cast.Request),
                 new AwaitRequest(Cast.Request),
                 new Close(Cast.Handle),

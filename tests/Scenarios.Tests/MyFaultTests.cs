@@ -30,6 +30,10 @@ public sealed partial class MyFaultTests
         Device().Match(Header).Groups["name"].Value.Replace(@"\\", @"\", StringComparison.Ordinal).Should().Be(MyFault.Device);
 
     [Fact]
+    public void Names_the_file_whose_create_hangs() =>
+        HangCreate().Match(Header).Groups["name"].Value.Replace(@"\\", @"\", StringComparison.Ordinal).Should().Be(MyFault.HangCreateName);
+
+    [Fact]
     public void Knows_the_longest_echo() =>
         int.Parse(EchoMaximum().Match(Header).Groups["bytes"].Value, CultureInfo.InvariantCulture).Should().Be(MyFault.EchoMaximum);
 
@@ -52,8 +56,8 @@ public sealed partial class MyFaultTests
     public void Finds_a_request_however_its_name_is_written(string name) => MyFault.Named(name).Should().Be(MyFault.HangIrp);
 
     [Fact]
-    public void Only_the_defect_is_expected_to_hold_its_caller() =>
-        MyFault.Requests.Where(request => request.WhenItsCallerDies == Outcome.Zombie).Should().Equal(MyFault.HangIrp);
+    public void Only_the_defects_are_expected_to_hold_their_caller() =>
+        MyFault.Requests.Where(request => request.WhenItsCallerDies == Outcome.Zombie).Should().Equal(MyFault.HangIrp, MyFault.NoopCancel);
 
     [Fact]
     public void Carries_the_committed_driver()
@@ -77,6 +81,9 @@ public sealed partial class MyFaultTests
 
     [GeneratedRegex("#define MYFAULT_DEVICE_NAME L\"(?<name>[^\"]+)\"")]
     private static partial Regex Device();
+
+    [GeneratedRegex("#define MYFAULT_HANG_CREATE_NAME L\"(?<name>[^\"]+)\"")]
+    private static partial Regex HangCreate();
 
     [GeneratedRegex(@"#define MYFAULT_ECHO_MAXIMUM (?<bytes>\d+)")]
     private static partial Regex EchoMaximum();

@@ -6,4 +6,6 @@
 
 #include "../ioctl.h"
 
+MYFAULT_REQUEST MyFaultHangCreate;
 MYFAULT_REQUEST MyFaultHangIrp;
+MYFAULT_REQUEST MyFaultNoopCancel;

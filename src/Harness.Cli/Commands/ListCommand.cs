@@ -23,13 +23,13 @@ internal sealed class ListCommand
     {
         Section("scenarios", ScenarioCatalogue.All.Select(scenario => (scenario.Name, scenario.Summary)));
         Section("targets", _around.Targets.Select(target => (target.Name, target.Lacks ?? "ready")));
-        Section($"requests of {MyFault.FileName} (--ioctl)", MyFault.Requests.Select(request => ($"{request.Name,-9} {HexText.Of(request.Code)}", request.Does)));
+        Section($"requests of {MyFault.FileName} (--ioctl)", MyFault.Requests.Select(request => ($"{request.Name,-11} {HexText.Of(request.Code)}", request.Does)));
         return (int)ExitCode.Pass;
     }
 
     private void Section(string title, IEnumerable<(string Name, string Says)> rows)
     {
         _around.Out.WriteLine(title);
-        foreach (var (name, says) in rows) _around.Out.WriteLine($"  {name,-20} {says}");
+        foreach (var (name, says) in rows) _around.Out.WriteLine($"  {name,-24} {says}");
     }
 }

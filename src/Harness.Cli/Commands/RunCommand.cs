@@ -16,6 +16,7 @@ internal sealed class RunCommand
     private readonly Option<string?> _target = Text("--target", "TARGET", "where the driver runs: emulated (default)");
     private readonly Option<string?> _driver = Text("--driver", "FILE.sys", "the driver under test; default: the myfault.sys that comes with the harness");
     private readonly Option<string?> _device = Text("--device", "NAME", @"the device the client opens: X, \\.\X or \Device\X");
+    private readonly Option<string?> _request = Text("--request", "control|read|write", "how the client sends the request: DeviceIoControl (default), ReadFile of --output-length bytes, or WriteFile of --input");
     private readonly Option<string?> _ioctl = Text("--ioctl", "CODE", "the I/O control code of the request: a number, or a name of myfault.sys's");
     private readonly Option<string?> _input = Text("--input", "HEX|@FILE", "its input bytes");
     private readonly Option<string?> _outputLength = Text("--output-length", "N", "its output buffer's length in bytes");
@@ -31,7 +32,7 @@ internal sealed class RunCommand
         _around = around;
         Command = new Command("run", "Run scenarios and judge what they leave.")
         {
-            _scenarios, _target, _driver, _device, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _processors, _format,
+            _scenarios, _target, _driver, _device, _request, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _processors, _format,
         };
         Command.SetAction(parsed => (int)Run(parsed));
     }
@@ -62,7 +63,9 @@ internal sealed class RunCommand
         var scenarios = names.Length == 0 ? ScenarioCatalogue.All : [.. names.Select(Scenario)];
         var target = _around.TargetNamed(Said(_target) ?? "emulated");
         var driver = DriverArgument.Of(Said(_driver), Said(_device), target);
-        if (!driver.IsMyFault && Said(_ioctl) is null)
+        var kind = Said(_request) is { } request ? RequestArgument.Kind(request) : RequestKind.Control;
+        if (!driver.IsMyFault && kind != RequestKind.Control && Said(_ioctl) is not null) throw new UsageException($"--ioctl: a {RequestArgument.Text(kind)} has no control code");
+        if (!driver.IsMyFault && kind == RequestKind.Control && Said(_ioctl) is null)
             throw new UsageException($"--driver: name the request to send to {driver.Driver.FileName} too, with --ioctl (its control code, such as 0x222000)");
         return new RunRequest(scenarios, target, driver,
             Said(_ioctl) is { } ioctl ? RequestArgument.Ioctl(ioctl) : null,
@@ -72,7 +75,7 @@ internal sealed class RunCommand
             Said(_settle) is { } settle ? TimeArgument.Settle(settle) : null,
             new Conditions(
                 Said(_seed) is { } seed ? NumberArgument.Seed(seed) : RunRequest.Usual.Seed,
-                Said(_processors) is { } processors ? NumberArgument.Processors(processors) : RunRequest.Usual.Processors));
+                Said(_processors) is { } processors ? NumberArgument.Processors(processors) : RunRequest.Usual.Processors), kind);
     }
 
     // Some stories send requests of MyFault's besides the one the user chose. What those do to another driver nobody knows, so that they are only
@@ -101,7 +104,7 @@ internal sealed class RunCommand
     private void Summarise(IReadOnlyList<PlayedRun> played)
     {
         _around.Out.WriteLine();
-        foreach (var run in played) _around.Out.WriteLine($"{run.Judgement.Verdict.ToString().ToUpperInvariant(),-13} {run.Description.Scenario,-20} {DriverFault.FirstLine(run.Judgement.Because)}");
+        foreach (var run in played) _around.Out.WriteLine($"{run.Judgement.Verdict.ToString().ToUpperInvariant(),-13} {run.Description.Scenario,-24} {DriverFault.FirstLine(run.Judgement.Because)}");
     }
 
     private static Option<string?> Text(string name, string value, string description) => new(name) { HelpName = value, Description = description };

@@ -9,13 +9,20 @@ namespace Harness.Core.Diagnosis;
 /// </summary>
 public static class DebuggerText
 {
-    /// <summary>The process, its threads with their IRP lists, then each IRP whole and each thread's stack.</summary>
+    /// <summary>The process, its threads with their IRP lists, then each IRP whole and each thread's stack. Of threads that are alike, the first is told whole.</summary>
     public static IReadOnlyList<string> Of(ProcessRecord process)
     {
         var lines = new List<string>(Process(process));
+        var told = new Dictionary<string, ThreadRecord>();
         foreach (var thread in process.Threads)
         {
             lines.Add("");
+            if (!told.TryAdd(Likeness(thread), thread))
+            {
+                lines.AddRange(Head(thread, process.Pid));
+                lines.Add($"Stack and stack locations as of tid {told[Likeness(thread)].Tid}");
+                continue;
+            }
             lines.AddRange(Thread(thread, process.Pid));
             foreach (var irp in thread.Irps)
             {
@@ -45,6 +52,20 @@ public static class DebuggerText
     /// <param name="pid">Its process's ID, the first half of the Cid.</param>
     public static IReadOnlyList<string> Thread(ThreadRecord thread, int pid)
     {
+        var lines = Head(thread, pid);
+        lines.AddRange(Stack(thread.Stack));
+        return lines;
+    }
+
+    /// <summary>The same call sites, the same wait, and requests of one kind with one driver.</summary>
+    private static string Likeness(ThreadRecord thread) => string.Join('\n',
+        [
+            State(thread), .. thread.Stack.Select(frame => frame.Name),
+            .. thread.Irps.SelectMany(irp => irp.Locations.Select(l => $"{irp.List} {irp.Cancel} {irp.CancelRoutine} {irp.CurrentLocation} {l.Number} {l.Major} {l.Ioctl} {l.DeviceAddress} {l.CompletionRoutine}")),
+        ]);
+
+    private static List<string> Head(ThreadRecord thread, int pid)
+    {
         var lines = new List<string> { $"THREAD {Digits(thread.Address)}  Cid {Id(pid)}.{Id(thread.Tid)} (tid {thread.Tid})  {State(thread)}" };
         if (thread.WaitObject is { } wait)
             lines.Add($"    {Digits(wait.Address)}  {wait.Type}{(wait.BelongsTo is null ? "" : "  " + wait.BelongsTo)}");
@@ -52,7 +73,6 @@ public static class DebuggerText
         else lines.Add("IRP List:");
         foreach (var irp in thread.Irps)
             lines.Add($"    {Digits(irp.Address)}: (0006,{Hex(irp.Size, 4)}) Flags: {Hex(irp.Flags, 8)}  Cancel: {Bool(irp.Cancel)}  CancelRoutine: {irp.CancelRoutine ?? "none"}{OnFile(irp)}");
-        lines.AddRange(Stack(thread.Stack));
         return lines;
     }
 

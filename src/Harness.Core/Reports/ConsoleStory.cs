@@ -1,6 +1,7 @@
 using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
+using Harness.Core.Stories;
 using Harness.Core.Verdicts;
 
 namespace Harness.Core.Reports;
@@ -17,7 +18,7 @@ public static class ConsoleStory
     {
         var ink = new Ink(color);
         var look = new LastLook(run, evidence);
-        writer.WriteLine(ink.Strong($"{run.Scenario}  on target {run.Target}: {run.Driver.FileName}, {run.Driver.Device}, ioctl {HexText.Of(run.Choices.Ioctl)}"));
+        writer.WriteLine(ink.Strong($"{run.Scenario}  on target {run.Target}: {run.Driver.FileName}, {run.Driver.Device}, {RequestOf(run.Story)}"));
         writer.WriteLine();
         foreach (var entry in Timeline.Of(evidence)) Tell(writer, ink, entry);
         ShowDebugger(writer, ink, look);
@@ -28,6 +29,17 @@ public static class ConsoleStory
         // Whole, however long: in two lines it would be two commands.
         writer.WriteLine($"{"run again",-15}{Printable.Line(run.Replay)}");
     }
+
+    /// <summary>The story's request as its act sends it: "ioctl 0x222008", "create \file".</summary>
+    private static string RequestOf(Story story) =>
+        story.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Acts).Select(act => act switch
+        {
+            DeviceControl control when control.Request == story.Request => $"ioctl {HexText.Of(control.Code)}",
+            ReadFile read when read.Request == story.Request => $"read of {read.Length} bytes at {HexText.Of((ulong)read.Offset)}",
+            WriteFile write when write.Request == story.Request => $"write of {write.Input.Length} bytes at {HexText.Of((ulong)write.Offset)}",
+            OpenDevice open when open.Request == story.Request => $"create {open.File}",
+            _ => null,
+        }).FirstOrDefault(text => text is not null) ?? "no request";
 
     private static void Tell(TextWriter writer, Ink ink, TimelineEntry entry)
     {
@@ -42,17 +54,17 @@ public static class ConsoleStory
 
     private static void ShowDebugger(TextWriter writer, Ink ink, LastLook look)
     {
-        if (look.At?.Memory is not { } memory) return;
+        if (look.Telling?.Memory is not { } memory) return;
         writer.WriteLine();
         writer.WriteLine(ink.Strong($"What a kernel debugger shows at '{Printable.Line(memory.Checkpoint)}' ({Spelled.Clock(memory.At)})"));
         writer.WriteLine();
-        if (look.At.Record is null)
+        if (look.Telling.Record is null)
         {
             writer.WriteLine($"{look.Testimony.Victim} is not in kernel memory any more.");
             return;
         }
 
-        foreach (var line in DebuggerText.Of(look.At.Record).Select(Printable.Line))
+        foreach (var line in DebuggerText.Of(look.Telling.Record).Select(Printable.Line))
         {
             // A table's columns stay where they are; only what is too wide goes on in the next line.
             var parts = line.Length <= Width ? [line] : Wrap(line, Width - Continued.Length);

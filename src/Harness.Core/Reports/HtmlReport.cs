@@ -62,10 +62,10 @@ public static class HtmlReport
 
     private static void Debugger(StreamWriter page, LastLook look)
     {
-        if (look.At?.Memory is not { } memory) return;
+        if (look.Telling?.Memory is not { } memory) return;
         page.WriteLine($"<h2>What a kernel debugger shows at {Text($"'{memory.Checkpoint}' ({Spelled.Clock(memory.At)})")}</h2>");
-        if (look.At.Record is null) page.WriteLine($"<p>{Text(look.Testimony.Victim)} is not in kernel memory any more.</p>");
-        else page.WriteLine($"<pre>{Text(string.Join('\n', DebuggerText.Of(look.At.Record)))}</pre>");
+        if (look.Telling.Record is null) page.WriteLine($"<p>{Text(look.Testimony.Victim)} is not in kernel memory any more.</p>");
+        else page.WriteLine($"<pre>{Text(string.Join('\n', DebuggerText.Of(look.Telling.Record)))}</pre>");
     }
 
     private static void Facts(StreamWriter page, Judgement judgement)

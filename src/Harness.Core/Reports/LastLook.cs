@@ -13,6 +13,8 @@ internal sealed class LastLook
         var last = evidence.Select(o => (o as ProcessStates)?.Checkpoint ?? (o as KernelMemorySeen)?.Checkpoint).LastOrDefault(c => c is not null);
         At = last is null ? null : Testimony.At(last);
         IsLast = last is not null && last == Testimony.Story.LastCheckpoint;
+
+        Telling = evidence.OfType<KernelMemorySeen>().Select(seen => Testimony.At(seen.Checkpoint)).LastOrDefault(at => Testimony.Kill?.N < at.N && at.Record is { Signalled: false }) ?? At;
         Threads = At?.Record?.Threads ?? [];
         Irps = [.. Threads.SelectMany(t => t.Irps).DistinctBy(i => i.Address)];
         var terminated = Testimony.Kill is { Result.IsSuccess: true } kill && kill.N < At?.N && At.Record is { Signalled: false } && At.State is not { Signalled: true };
@@ -26,6 +28,9 @@ internal sealed class LastLook
 
     /// <summary>It was the story's last checkpoint: the run did not stop before, so nothing has changed since.</summary>
     internal bool IsLast { get; }
+
+    /// <summary>The checkpoint that says most to a person: the last at which the victim, terminated, was still there; else the last.</summary>
+    internal Checkpoint? Telling { get; }
 
     /// <summary>The victim's threads in kernel memory.</summary>
     internal IReadOnlyList<ThreadRecord> Threads { get; }

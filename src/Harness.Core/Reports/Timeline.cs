@@ -22,17 +22,18 @@ internal static class Timeline
 
     internal static IReadOnlyList<TimelineEntry> Of(IReadOnlyList<Observation> evidence)
     {
-        if (evidence.Count <= Longest) return [.. evidence.SelectMany(Entries)];
-        var head = evidence.Take(Longest / 2).SelectMany(Entries);
-        var tail = evidence.Skip(evidence.Count - (Longest / 2)).SelectMany(Entries);
+        var cast = new Cast(evidence);
+        if (evidence.Count <= Longest) return [.. evidence.SelectMany(seen => Entries(seen, cast))];
+        var head = evidence.Take(Longest / 2).SelectMany(seen => Entries(seen, cast));
+        var tail = evidence.Skip(evidence.Count - (Longest / 2)).SelectMany(seen => Entries(seen, cast));
         var gap = new TimelineEntry(evidence[Longest / 2].At, Voice.Harness, $"… {evidence.Count - Longest} more observations in evidence.jsonl …");
         return [.. head, gap, .. tail];
     }
 
-    private static IEnumerable<TimelineEntry> Entries(Observation seen) =>
-        Told(seen).Select(line => new TimelineEntry(seen.At, line.Voice, Printable.Line(line.Text)));
+    private static IEnumerable<TimelineEntry> Entries(Observation seen, Cast cast) =>
+        Told(seen, cast).Select(line => new TimelineEntry(seen.At, line.Voice, Printable.Line(line.Text)));
 
-    private static IEnumerable<(Voice Voice, string Text)> Told(Observation seen) => seen switch
+    private static IEnumerable<(Voice Voice, string Text)> Told(Observation seen, Cast cast) => seen switch
     {
         DriverLoaded o => [(Voice.Kernel, $"{o.Module} is loaded at {o.Base}")],
         DriverEntryReturned o => [(o.Status.IsSuccess ? Voice.Driver : Voice.Alarm,
@@ -41,8 +42,8 @@ internal static class Timeline
         DriverNotUnloaded o => [(Voice.Kernel, $"{o.Module} cannot be unloaded: {o.Why}")],
         ExportsMissing o => [(Voice.Harness, $"{o.Module} imports what this target does not model: {string.Join(", ", o.Names)}")],
         Unmodelled o => [(Voice.Alarm, $"{o.Caller} needs {o.What}, which is not modelled: {o.Detail}")],
-        CallEntered o => [(Voice.Client, $"{Who(o.Process, o.Pid)} calls {o.Call}")],
-        CallReturned o => [(Voice.Client, $"{Who(o.Process, o.Pid)}: {o.Call} returns {o.Status}{Bytes(o.Information)}")],
+        CallEntered o => [(Voice.Client, $"{cast.Who(o.Process, o.Pid, o.Tid)} calls {o.Call}")],
+        CallReturned o => [(Voice.Client, $"{cast.Who(o.Process, o.Pid, o.Tid)}: {o.Call} returns {o.Status}{Bytes(o.Information)}")],
         ConditionPassed o => [(o.Held ? Voice.Harness : Voice.Alarm, o.Held ? $"now: {o.Condition}" : $"the limit passed, and not: {o.Condition}")],
         IrpSent o => [(Voice.Kernel, $"{o.Driver} is sent IRP {o.Irp}: {Spelled.Request(o.Major, o.Ioctl)}")],
         DispatchReturned o => [(Voice.Driver, $"the dispatch routine returns {o.Status} for IRP {o.Irp}")],
@@ -51,7 +52,7 @@ internal static class Timeline
         CancelRoutineReturned o => [(Voice.Driver, $"the cancel routine {o.CancelRoutine} returns")],
         IrpCompleted o => [(Voice.Driver, $"{o.By} completes IRP {o.Irp}: {o.Status}{Bytes(o.Information)}")],
         IrpFinished => [],
-        IrpDisassociated o => [(Voice.Alarm, $"the I/O manager gives up on IRP {o.Irp}: {o.Driver} ({o.Device}) did not complete it in five minutes")],
+        IrpDisassociated o => [(Voice.Alarm, $"the I/O manager gives up on IRP {o.Irp}: {o.Driver} ({o.Device}) did not complete it in five minutes (error log: IO_DRIVER_CANCEL_TIMEOUT)")],
         TerminateRequested o => [(Voice.Client, $"TerminateProcess on {Who(o.Process, o.Pid)}: {o.Result}")],
         ThreadEnded o => [(Voice.Kernel, $"{Who(o.Process, o.Pid)}: thread {o.Tid} has ended")],
         ProcessEnded o => [(Voice.Kernel, $"{Who(o.Process, o.Pid)} has ended, exit status {o.ExitStatus.Hex}")],
@@ -68,11 +69,21 @@ internal static class Timeline
     {
         var who = Who(process.Name, process.Pid);
         if (process.Signalled) return $"{who} has ended";
-        var waits = process.Threads.Select(t => t.State == ThreadState.Waiting ? $"{t.State} ({t.WaitReason})" : t.State.ToString());
+        var waits = process.Threads.Select(t => t.State == ThreadState.Waiting ? $"{t.State} ({t.WaitReason})" : t.State.ToString())
+            .GroupBy(wait => wait).Select(g => g.Count() == 1 ? g.Key : $"{g.Count().ToString(CultureInfo.InvariantCulture)} x {g.Key}");
         return $"{who} is {(process.Listed ? "listed" : "not listed")}, not signalled; threads: {string.Join(", ", waits)}";
     }
 
     private static string Who(string process, int pid) => $"{process} (pid {pid.ToString(CultureInfo.InvariantCulture)})";
+
+    /// <summary>Who appears in the evidence: of a process that calls from several threads it is said which one calls.</summary>
+    private sealed class Cast(IReadOnlyList<Observation> evidence)
+    {
+        private readonly HashSet<int> _severalThreads = [.. evidence.OfType<CallEntered>().GroupBy(o => o.Pid).Where(g => g.DistinctBy(o => o.Tid).Skip(1).Any()).Select(g => g.Key)];
+
+        internal string Who(string process, int pid, int tid) =>
+            _severalThreads.Contains(pid) ? $"{process} (pid {pid.ToString(CultureInfo.InvariantCulture)}, tid {tid.ToString(CultureInfo.InvariantCulture)})" : Timeline.Who(process, pid);
+    }
 
     private static string Bytes(ulong information) => information == 0 ? "" : $", {information.ToString(CultureInfo.InvariantCulture)} bytes";
 

@@ -11,6 +11,7 @@ namespace Harness.Core.Stories;
 /// <remarks>Handles and requests have names within their process, as variables would.</remarks>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "act")]
 [JsonDerivedType(typeof(OpenDevice), "open")]
+[JsonDerivedType(typeof(AssociateCompletionPort), "associateCompletionPort")]
 [JsonDerivedType(typeof(DeviceControl), "deviceControl")]
 [JsonDerivedType(typeof(ReadFile), "readFile")]
 [JsonDerivedType(typeof(WriteFile), "writeFile")]
@@ -21,6 +22,7 @@ namespace Harness.Core.Stories;
 [JsonDerivedType(typeof(Terminate), "terminate")]
 [JsonDerivedType(typeof(Exit), "exit")]
 [JsonDerivedType(typeof(AwaitRequest), "awaitRequest")]
+[JsonDerivedType(typeof(DequeueCompletion), "dequeueCompletion")]
 [JsonDerivedType(typeof(Sleep), "sleep")]
 [JsonDerivedType(typeof(UntilWaiting), "untilWaiting")]
 [JsonDerivedType(typeof(UntilGone), "untilGone")]
@@ -41,7 +43,15 @@ public interface IRequestAct
 /// <param name="Handle">The name of the new handle.</param>
 /// <param name="Device">The device's NT name, "\Device\X"; null: the driver under test's device.</param>
 /// <param name="Overlapped">FILE_FLAG_OVERLAPPED.</param>
-public sealed record OpenDevice(string Handle, string? Device = null, bool Overlapped = false) : Act;
+/// <param name="File">What follows the device's name, "\file": the driver finds it in FILE_OBJECT.FileName. Null: nothing.</param>
+/// <param name="Request">The name of the create itself, where it is the request that the story is about.</param>
+public sealed record OpenDevice(string Handle, string? Device = null, bool Overlapped = false,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? File = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Request = null) : Act;
+
+/// <summary>CreateIoCompletionPort: a new port for an overlapped handle. What is sent on it from then on belongs to no thread.</summary>
+/// <param name="Handle">The handle's name.</param>
+public sealed record AssociateCompletionPort(string Handle) : Act;
 
 /// <summary>DeviceIoControl. On an overlapped handle it returns at once and <see cref="AwaitRequest"/> waits.</summary>
 /// <param name="Handle">The handle's name.</param>
@@ -88,6 +98,9 @@ public sealed record Exit([property: JsonConverter(typeof(HexUInt32Json))] uint 
 
 /// <summary>GetOverlappedResult(wait): waits in user mode for an overlapped request.</summary>
 public sealed record AwaitRequest(string Request) : Act;
+
+/// <summary>GetQueuedCompletionStatus: waits in user mode for a completion packet of the handle's port, which must be that of this request.</summary>
+public sealed record DequeueCompletion(string Handle, string Request) : Act;
 
 /// <summary>Lets time pass: Sleep on Windows, the virtual clock on the emulated target.</summary>
 public sealed record Sleep(TimeSpan For) : Act;

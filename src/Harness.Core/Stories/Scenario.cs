@@ -31,6 +31,34 @@ public abstract class Scenario
 /// <param name="OutputLength">Its output buffer's length in bytes.</param>
 /// <param name="Expected">What should become of the victim.</param>
 /// <param name="Settle">How long the story waits after the kill before it looks.</param>
+/// <param name="Kind">How the request is sent. A read has the output's length and a write the input's bytes; neither has a control code.</param>
+/// <param name="Offset">Where in the file a read or a write is, in bytes.</param>
 public sealed record Choices(
     [property: JsonConverter(typeof(HexUInt32Json))] uint Ioctl,
-    [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, int OutputLength, Outcome Expected, TimeSpan Settle);
+    [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, int OutputLength, Outcome Expected, TimeSpan Settle,
+    RequestKind Kind = RequestKind.Control, long Offset = 0)
+{
+    /// <summary>The call that sends the request.</summary>
+    /// <param name="handle">The name of the handle it is sent on.</param>
+    /// <param name="request">The request's name.</param>
+    public Act Send(string handle, string request) => Kind switch
+    {
+        RequestKind.Read => new ReadFile(handle, request, OutputLength, Offset),
+        RequestKind.Write => new WriteFile(handle, request, Input, Offset),
+        _ => new DeviceControl(handle, request, Ioctl, Input, OutputLength),
+    };
+}
+
+/// <summary>The call that a story's client makes.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<RequestKind>))]
+public enum RequestKind
+{
+    /// <summary>DeviceIoControl.</summary>
+    [JsonStringEnumMemberName("control")] Control,
+
+    /// <summary>ReadFile.</summary>
+    [JsonStringEnumMemberName("read")] Read,
+
+    /// <summary>WriteFile.</summary>
+    [JsonStringEnumMemberName("write")] Write,
+}

@@ -28,16 +28,28 @@ public sealed record ClientThread(string Name, IReadOnlyList<Act> Acts);
 [JsonDerivedType(typeof(OutcomePromise), "outcome")]
 [JsonDerivedType(typeof(RequestStatusPromise), "requestStatus")]
 [JsonDerivedType(typeof(CancelRoutineRanPromise), "cancelRoutineRan")]
+[JsonDerivedType(typeof(IrpDisassociatedPromise), "irpDisassociated")]
+[JsonDerivedType(typeof(ProcessEndedPromise), "processEnded")]
 public abstract record Promise;
 
 /// <summary>At the checkpoint the victim is a zombie, or has ended.</summary>
-public sealed record OutcomePromise(string Checkpoint, Outcome Expected) : Promise;
+/// <param name="Checkpoint">Where it is judged.</param>
+/// <param name="Expected">What should have become of it.</param>
+/// <param name="OrNotPending">A request that was over before the kill is as good as one that ended in time.</param>
+public sealed record OutcomePromise(string Checkpoint, Outcome Expected,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool OrNotPending = false) : Promise;
 
 /// <summary>The request was completed with this status.</summary>
 public sealed record RequestStatusPromise(string Request, Nt.NtStatus Status) : Promise;
 
 /// <summary>The driver's cancel routine was called for the request.</summary>
 public sealed record CancelRoutineRanPromise(string Request) : Promise;
+
+/// <summary>The I/O manager gave up on the request's IRP after five minutes, and so the victim could end.</summary>
+public sealed record IrpDisassociatedPromise(string Request) : Promise;
+
+/// <summary>Another process of the story came to its end by itself: the driver serves it whatever it does to the victim.</summary>
+public sealed record ProcessEndedPromise(string Process) : Promise;
 
 /// <summary>What became of the victim.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<Outcome>))]

@@ -1,6 +1,7 @@
 using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
+using Harness.Core.Stories;
 
 namespace Harness.Core.Verdicts;
 
@@ -13,7 +14,7 @@ internal static class FaultRules
     internal static IEnumerable<Finding> In(Testimony testimony) =>
         testimony.Evidence.OfType<BugChecked>().Select(Stopped)
             .Concat(testimony.Evidence.OfType<DriverFault>().GroupBy(f => (f.Id, f.By)).Select(g => Faulted(g.First(), g.Count())))
-            .Concat(testimony.Evidence.OfType<IrpDisassociated>().GroupBy(d => d.Driver).Select(g => GivenUp(g.First(), g.Count())))
+            .Concat(testimony.Evidence.OfType<IrpDisassociated>().GroupBy(d => d.Driver).Select(g => GivenUp(g.First(), g.Count(), g.All(d => Promised(testimony, d)))))
             .Concat(PendingRule.In(testimony));
 
     private static Finding Stopped(BugChecked seen)
@@ -28,9 +29,12 @@ internal static class FaultRules
         new(seen.Id, seen.Id.Replace('-', ' '), null, [], Guilty(seen.By, seen.Stack),
             $"{seen.By} at {Spelled.Clock(seen.At)}: {seen.Detail.TrimEnd('.')}{(times > 1 ? $", {times} times" : "")} ({Citation.Of(seen)}).", Expected: false);
 
-    private static Finding GivenUp(IrpDisassociated seen, int irps) =>
+    private static bool Promised(Testimony testimony, IrpDisassociated seen) =>
+        testimony.Story.Promises.OfType<IrpDisassociatedPromise>().Any(p => testimony.Of<IrpDisassociated>(p.Request, o => (o.Irp, o.Request)).Contains(seen));
+
+    private static Finding GivenUp(IrpDisassociated seen, int irps, bool expected) =>
         new(CancelTimeout, "Canceled IRP not completed in five minutes", null, [], seen.Driver,
-            $"{seen.Driver} had not completed {irps} cancelled IRP{(irps > 1 ? "s" : "")} on {seen.Device} when the I/O manager gave up at {Spelled.Clock(seen.At)} (IO_DRIVER_CANCEL_TIMEOUT, {Citation.Of(seen)}).", Expected: false);
+            $"{seen.Driver} had not completed {irps} cancelled IRP{(irps > 1 ? "s" : "")} on {seen.Device} when the I/O manager gave up at {Spelled.Clock(seen.At)} (IO_DRIVER_CANCEL_TIMEOUT, {Citation.Of(seen)}).", expected);
 
     // A bug check is often raised by the kernel on a driver's behalf: then the innermost driver frame is the one.
     private static string? Guilty(string by, IReadOnlyList<string> stack) =>

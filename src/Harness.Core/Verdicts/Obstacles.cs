@@ -15,7 +15,8 @@ internal static class Obstacles
         Unmodelled o => $"{o.Caller} needed {o.What}, which this target does not model: {o.Detail} ({Citation.Of(o)}).",
         RunStopped o => $"The target stopped the run at {Spelled.Clock(o.At)}: {o.Why} ({Citation.Of(o)}).",
         DriverEntryReturned { Status.IsSuccess: false } o => $"DriverEntry of {o.Module} failed with {Named(o.Status)} ({Citation.Of(o)}).",
-        CallReturned { Status.IsError: true } o when Opens(o.Call) && NeedsItsHandle(testimony.Story, o.Process) =>
+        // A create that is the story's own request, and that the driver refused, has had its answer.
+        CallReturned { Status.IsError: true } o when Opens(o.Call) && NeedsItsHandle(testimony.Story, o.Process) && !(o.Request == testimony.Story.Request && testimony.Sent is not null) =>
             $"'{o.Process}' could not open the device: {o.Call} returned {o.Status} ({Citation.Of(o)}){Made(testimony)}.",
         _ => null,
     };

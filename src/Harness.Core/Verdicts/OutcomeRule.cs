@@ -65,8 +65,13 @@ internal static class OutcomeRule
         var over = testimony.Over;
         var verb = interruption is CancelRequested ? "cancelled" : "killed";
         if (over is not null && (interruption is null || over.N < interruption.N))
+        {
+            if (promise.OrNotPending && testimony.Sent is not null)
+                return new OutcomeAt(Outcome.NotPending, null, [new Fact("the request was over by itself", true, Citation.Of(over)), new Fact("process object signalled", true, Citation.Of((Observation?)end ?? at.States))],
+                    $"The request '{testimony.Story.Request}' was over at {Spelled.Clock(over.At)} by itself, and {testimony.Victim} ended.");
             return new OutcomeAt(Outcome.NotPending, null, [new Fact($"request pending when it was {verb}", false, Citation.Of(over))], "",
                 Obstacle: $"The request '{testimony.Story.Request}' was over at {Spelled.Clock(over.At)} ({Citation.Of(over)}), before {(interruption is CancelRequested ? "it was cancelled" : $"{testimony.Victim} was killed")}: nothing to judge.");
+        }
 
         var pending = interruption is null ? null : testimony.PendingBefore(interruption);
         List<Fact> facts =

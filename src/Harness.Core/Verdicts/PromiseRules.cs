@@ -18,6 +18,8 @@ internal static class PromiseRules
     {
         RequestStatusPromise status => RequestStatus(testimony, status),
         CancelRoutineRanPromise ran => CancelRoutineRan(testimony, ran),
+        IrpDisassociatedPromise given => Disassociated(testimony, given),
+        ProcessEndedPromise other => OtherEnded(testimony, other.Process),
         OutcomePromise => null,
         _ => new Kept(new Fact(promise.GetType().Name, null, null), null, $"No rule knows the promise {promise.GetType().Name}."),
     };
@@ -43,6 +45,32 @@ internal static class PromiseRules
         return new Kept(new Fact(name, false, Citation.Of(first)), new Finding(Broken + "cancel-routine-ran", "No cancel routine", null, [],
             Holder(testimony, first),
             $"IoCancelIrp found no cancel routine on IRP {first.Irp} of the request '{promise.Request}' at {Spelled.Clock(first.At)} ({Citation.Of(first)}).", false));
+    }
+
+    private static Kept Disassociated(Testimony testimony, IrpDisassociatedPromise promise)
+    {
+        var name = $"the I/O manager gave up the IRP of '{promise.Request}'";
+        if (testimony.Of<IrpDisassociated>(promise.Request, o => (o.Irp, o.Request)).FirstOrDefault() is { } seen) return new Kept(new Fact(name, true, Citation.Of(seen)));
+        if (testimony.Of<IrpCompleted>(promise.Request, o => (o.Irp, o.Request)).LastOrDefault() is not { } completion)
+            return new Kept(new Fact(name, null, null), null, $"No evidence that the IRP of the request '{promise.Request}' was given up.");
+        return new Kept(new Fact(name, false, Citation.Of(completion)), new Finding(Broken + "irp-disassociated", "The IRP was completed before the I/O manager gave it up", null, [],
+            Nt.ModuleOffset.Module(completion.By),
+            $"{completion.By} completed the request '{promise.Request}' at {Spelled.Clock(completion.At)}, before the I/O manager gave its IRP up ({Citation.Of(completion)}).", false));
+    }
+
+    private static Kept OtherEnded(Testimony testimony, string process)
+    {
+        var name = $"'{process}' came to its end";
+        if (testimony.Evidence.OfType<ProcessEnded>().FirstOrDefault(o => o.Process == process) is { } end) return new Kept(new Fact(name, true, Citation.Of(end)));
+        var states = testimony.Evidence.OfType<ProcessStates>().LastOrDefault(o => o.Processes.Any(p => p.Name == process));
+        var state = states?.Processes.First(p => p.Name == process);
+        if (state is null) return new Kept(new Fact(name, null, null), null, $"No evidence of what became of '{process}'.");
+        if (state.Signalled) return new Kept(new Fact(name, true, Citation.Of(states)));
+        var memory = testimony.Evidence.OfType<KernelMemorySeen>().LastOrDefault(o => o.Checkpoint == states!.Checkpoint);
+        var stuck = ZombieRule.KeepsAlive(memory?.Processes.FirstOrDefault(p => p.Pid == state.Pid), request: null);
+        var where = stuck is null ? "" : $" Its thread {stuck.Thread.Tid} waits {stuck.Wait}{(stuck.Irp is null ? "" : $" and has {Spelled.Irp(stuck.Irp)}")} ({Citation.Of(memory)}).";
+        return new Kept(new Fact(name, false, Citation.Of(states)), new Finding(Broken + "process-ended", "Another client does not get through", null, [], stuck?.Driver,
+            $"'{process}' (pid {state.Pid}), which nobody terminated, has not come to its end at '{states!.Checkpoint}' ({Citation.Of(states)}).{where}", false));
     }
 
     // Whoever was last handed the IRP before it was cancelled.

@@ -45,6 +45,12 @@ internal sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Funct
     /// <summary>"(Executive) KernelMode Non-Alertable", as a kernel debugger says it.</summary>
     internal string Wait => $"({Thread.WaitReason}) {Thread.WaitMode} {(Thread.Alertable ? "Alertable" : "Non-Alertable")}";
 
+    /// <summary>Where it waits: <see cref="Function"/>, or else whoever called the kernel's own wait.</summary>
+    internal string Place => Function ?? Thread.Stack.Select(f => ModuleOffset.Function(f.Name)).FirstOrDefault(name => !IsPartOfWait(name)) ?? "an unknown place";
+
+    private static bool IsPartOfWait(string function) =>
+        function.StartsWith("nt!Ki", StringComparison.Ordinal) || function.StartsWith("nt!KeWaitFor", StringComparison.Ordinal) || function == "nt!KeDelayExecutionThread";
+
     /// <summary>The polls of IopCancelAlertedRequest and IoCancelThreadIo: the delay is over and the thread is about to look again.</summary>
     private bool BetweenPolls => Thread is { WaitReason: WaitReason.DelayExecution, State: ThreadState.Ready or ThreadState.DeferredReady or ThreadState.Standby };
 

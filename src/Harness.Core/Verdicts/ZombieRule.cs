@@ -98,12 +98,19 @@ internal static class ZombieRule
             Hold.UncancellableRequest => ("zombie-uncancellable-request", "Zombie process: a create, cleanup or close was never completed"),
             _ => throw new ArgumentOutOfRangeException(nameof(stuck), stuck.Hold, "not a reason that a finding tells"),
         };
-        var place = stuck.Function is null ? "" : $" in {stuck.Function}";
         var irp = stuck.Irp is null ? "" : $" It has {Spelled.Irp(stuck.Irp)}, current stack location {stuck.Irp.CurrentLocation} of {stuck.Irp.StackCount}{(stuck.Irp.Cancel ? "" : "; nobody has cancelled it")}{CancelRoutineNow(stuck)}.";
         var says = $"{testimony.Victim} was still there {Since(testimony, at)}: {Blame(at.Record!, stuck)}. "
-            + $"Thread {stuck.Thread.Tid} waits{place}: {stuck.Wait} ({Citation.Of(at.Memory)}).{irp}";
+            + $"Thread {stuck.Thread.Tid} waits in {stuck.Place}: {stuck.Wait} ({Citation.Of(at.Memory)}).{irp}{Others(at.Record!, stuck)}";
         return new Finding(id, title, null, [], stuck.Driver, says, expected);
     }
+
+    /// <summary>The other threads that wait for good, by where they wait: " 15 more threads of it wait in nt!IopCancelAlertedRequest."</summary>
+    private static string Others(ProcessRecord process, StuckThread stuck) => string.Concat(process.Threads
+        .Where(t => t.Tid != stuck.Thread.Tid).Select(t => StuckThread.Look(t, null)).Where(t => t.WaitsForGood)
+        .GroupBy(t => t.Place)
+        .Select(g => g.Count() == 1
+            ? $" Its thread {g.First().Thread.Tid} waits too, in {g.Key}{(g.First().Thread.WaitObject?.BelongsTo is { } what ? $" for {what}" : "")}."
+            : $" {g.Count()} more threads of it wait in {g.Key}."));
 
     // Seen now, although IoCancelIrp took any routine away: the driver set it after the cancellation and never looked at Irp.Cancel.
     private static string CancelRoutineNow(StuckThread stuck) =>

@@ -24,7 +24,7 @@ internal sealed class Clients(Machine machine)
 
     // A request's block in user memory: IO_STATUS_BLOCK +0, event handle +0x10, progress +0x18, file offset +0x20.
     private const ulong EventHandle = 0x10, Progress = 0x18, ByteOffset = 0x20;
-    private const ulong Sent = 1, CameBack = 2;
+    private const ulong Sent = 1, CameBack = 2, Failed = 3;
 
     // A condition's place in user memory: its limit as a relative time +0, the handle of its event +8.
     private const ulong ConditionHandle = 8;
@@ -51,7 +51,15 @@ internal sealed class Clients(Machine machine)
     public string? RequestOf(Structures.Thread thread) =>
         thread.TrapFrame != 0 && TryLocate(new TrapFrame(machine.Memory, thread.TrapFrame).Rip, out var at) && at.Act is { } act ? RequestOf(act) : null;
 
-    private static string? RequestOf(Act act) => act is IRequestAct request ? request.Request : null;
+    /// <summary>The name of the request that an act sends or waits for; null when it is about none.</summary>
+    private static string? RequestOf(Act act) => act switch
+    {
+        IRequestAct request => request.Request,
+        OpenDevice open => open.Request,
+        AwaitRequest wait => wait.Request,
+        DequeueCompletion wait => wait.Request,
+        _ => null,
+    };
 
     /// <summary>The harness's own process.</summary>
     public Structures.Process Controller => ClientOf(Story.Controller).Process;
@@ -108,7 +116,7 @@ internal sealed class Clients(Machine machine)
             case OpenDevice open:
                 client.Variables.TryAdd(open.Handle, client.Allocate(m, 8));
                 client.Overlapped[open.Handle] = open.Overlapped;
-                var path = Encoding.Unicode.GetBytes(WithoutNamespace(open.Device ?? device));
+                var path = Encoding.Unicode.GetBytes(WithoutNamespace(open.Device ?? device) + open.File);
                 var name = client.Allocate(m, (ulong)path.Length + 0x80);
                 m.Write(name + 0x80, path);
                 m.WriteU16(name, (ushort)path.Length);
@@ -119,6 +127,10 @@ internal sealed class Clients(Machine machine)
                 m.WriteU64(name + 0x20, name);
                 m.WriteU32(name + 0x28, 0x40);
                 client.Places[act] = name;
+                if (open.Request is { } create) client.Requests[create] = new Request(create, open.Handle, AllocateBlock(client, 0), 0, 0);
+                break;
+            case AssociateCompletionPort or DequeueCompletion:
+                client.Places[act] = client.Allocate(m, 0x40);
                 break;
             case DeviceControl control:
                 var block = client.Allocate(m, 0x40);
@@ -177,6 +189,7 @@ internal sealed class Clients(Machine machine)
                     var name = act is Terminate terminate ? terminate.Process : ((UntilGone)act).Process;
                     if (!client.ProcessHandles.ContainsKey(name)) client.ProcessHandles[name] = Ob.InsertHandle(client.Process, ClientOf(name).Process.Address);
                 }
+                if (act is AssociateCompletionPort associate) OpenPort(client, associate);
                 if (act is CancelSynchronousIo cancel)
                 {
                     var index = client.Told.ToList().FindIndex(t => t.Name == cancel.Thread);
@@ -192,6 +205,14 @@ internal sealed class Clients(Machine machine)
         var handle = Ob.InsertHandle(client.Process, body);
         Ob.DereferenceNow(machine, body);
         return handle;
+    }
+
+    /// <summary>FILE_COMPLETION_INFORMATION: Port +0, Key +8 (ntifs.h).</summary>
+    private void OpenPort(Client client, AssociateCompletionPort associate)
+    {
+        var port = Io.CreatePort(machine);
+        machine.Memory.WriteU64(client.Places[associate], client.Ports[associate.Handle] = Ob.InsertHandle(client.Process, port));
+        Ob.DereferenceNow(machine, port);
     }
 
     private Client ClientOf(string name) => _clients.First(c => c.Name == name);
@@ -241,9 +262,22 @@ internal sealed class Clients(Machine machine)
         switch (act)
         {
             case OpenDevice open:
-                Enter(p, at, $"CreateFile({open.Device ?? "device"}{(open.Overlapped ? ", FILE_FLAG_OVERLAPPED" : "")})");
+                Enter(p, at, $"CreateFile({open.Device ?? "device"}{open.File}{(open.Overlapped ? ", FILE_FLAG_OVERLAPPED" : "")})");
                 var place = client.Places[act];
+                if (open.Request is { } create) Begin(client.Requests[create]);
                 Serve(p, "NtCreateFile", client.Variables[open.Handle], 0xC0100080, place + 0x10, place + 0x60, 0, 0, 7, 1, open.Overlapped ? 0x40u : 0x60u, 0, 0);
+                break;
+            case AssociateCompletionPort associate:
+                Enter(p, at, $"CreateIoCompletionPort({associate.Handle})");
+                Serve(p, "NtSetInformationFile", Handle(client, associate.Handle), client.Places[act] + 0x10, client.Places[act], 0x10, 30);
+                break;
+            case AwaitRequest or DequeueCompletion when m.ReadU64(client.Requests[RequestOf(act)!].Block + Progress) == Failed:
+                // A program does not wait for what it was refused.
+                p.Registers.Rip += ActStride;
+                break;
+            case DequeueCompletion dequeue:
+                Enter(p, at, $"GetQueuedCompletionStatus(port of {dequeue.Handle})");
+                Serve(p, "NtRemoveIoCompletion", client.Ports[dequeue.Handle], client.Places[act], client.Places[act] + 8, client.Places[act] + 0x10, 0);
                 break;
             case DeviceControl control:
                 var request = client.Requests[control.Request];
@@ -343,13 +377,13 @@ internal sealed class Clients(Machine machine)
     {
         var m = machine.Memory;
         var status = new NtStatus((uint)p.Registers.Rax);
-        var request = act is IRequestAct asked ? at.Client.Requests[asked.Request] : act is AwaitRequest await ? at.Client.Requests[await.Request] : null;
+        var request = RequestOf(act) is { } asked ? at.Client.Requests[asked] : null;
         var information = 0ul;
         if (request is not null)
         {
-            m.WriteU64(request.Block + Progress, CameBack);
+            m.WriteU64(request.Block + Progress, act is IRequestAct && status.IsError ? Failed : CameBack);
             information = m.ReadU64(request.Block + 8);
-            if (act is AwaitRequest) status = new NtStatus(m.ReadU32(request.Block));
+            if (act is AwaitRequest or DequeueCompletion) status = new NtStatus(m.ReadU32(request.Block));
         }
         if (act is UntilWaiting or UntilGone)
         {
@@ -381,6 +415,8 @@ internal sealed class Clients(Machine machine)
         Close => "CloseHandle",
         Terminate => "TerminateProcess",
         AwaitRequest => "GetOverlappedResult",
+        AssociateCompletionPort => "CreateIoCompletionPort",
+        DequeueCompletion => "GetQueuedCompletionStatus",
         _ => act.GetType().Name,
     };
 
@@ -423,13 +459,13 @@ internal sealed class Clients(Machine machine)
         var status = BitConverter.ToUInt32(bytes);
         if (client.Overlapped.GetValueOrDefault(request.Handle))
         {
-            done = progress == CameBack && status != NtStatus.Pending.Value;
+            done = progress == Failed || progress == CameBack && status != NtStatus.Pending.Value;
             return progress == CameBack && !done;
         }
-        done = progress == CameBack;
+        done = progress is CameBack or Failed;
         foreach (var thread in client.Threads)
             foreach (var irp in Io.OutstandingIrps(thread))
-                if (irp.UserIosb == request.Block && thread.State == ThreadState.Waiting) return true;
+                if (machine.RequestOf(irp) == request.Name && thread.State == ThreadState.Waiting) return true;
         return false;
     }
 
@@ -496,6 +532,9 @@ internal sealed class Clients(Machine machine)
         public Dictionary<Act, DispatcherHeader> ConditionEvents { get; } = new(ReferenceEqualityComparer.Instance);
 
         public Dictionary<string, ulong> ThreadHandles { get; } = [];
+
+        /// <summary>Handles of completion ports, by the file handles' names.</summary>
+        public Dictionary<string, ulong> Ports { get; } = [];
 
         /// <summary>Where an act has its own piece of user memory. Two equal acts are two acts.</summary>
         public Dictionary<Act, ulong> Places { get; } = new(ReferenceEqualityComparer.Instance);

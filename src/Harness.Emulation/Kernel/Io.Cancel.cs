@@ -23,7 +23,7 @@ internal static partial class Io
         nt.Add("IopCancelAlertedRequest", 1, CancelAlerted, AlertedCancelled, AlertedPolls, p => p.Return());
         // Locals: 0 interval, 1 passes or list entry.
         nt.Add("IoCancelThreadIo", 2, BeginThreadCancel, CancelNextOfThread, ThreadPolls, ThreadPolled);
-        // Locals: 0 interval, 1 file object, 2 list entry, 3 something was found.
+        // Locals: 0 interval, 1 file object, 3 status.
         nt.Add("NtCancelIoFile", 4, BeginCancelFile, CancelNextOfFile, FilePolls, p => p.Return(p[3]));
         nt.Add("NtCancelIoFileEx", 4, BeginCancelFileEx, CancelNextEx, p => p.Return(p[3]));
         nt.Add("NtCancelSynchronousIoFile", 1, CancelSynchronous, SynchronousCancelled);
@@ -156,27 +156,21 @@ internal static partial class Io
         if (status.IsError) return p.Return(status);
         p[1] = file;
         p.Irql = Ke.ApcLevel;
-        p[2] = p.CurrentThread.IrpList.Flink;
         return p.Goto(1);
     }
 
     private static Next CancelNextOfFile(Processor p)
     {
-        var list = p.CurrentThread.IrpList;
-        while (p[2] != list.Address)
-        {
-            var irp = new Irp(p.Memory, p[2] - 0x20);
-            p[2] = p.Memory.ReadU64(p[2]);
-            if (irp.OriginalFileObject.Address == p[1]) return p.Call("IoCancelIrp", 1, irp.Address);
-        }
+        foreach (var irp in RequestsOn(FileAt(p, p[1]), p.CurrentProcess))
+            if (irp.Thread == p.CurrentThread && !WasCancelled(irp)) return p.Call("IoCancelIrp", 1, irp.Address);
         return p.Goto(2);
     }
 
     private static Next FilePolls(Processor p)
     {
         p.Irql = Ke.PassiveLevel;
-        var file = p[1];
-        if (OutstandingIrps(p.CurrentThread).Any(irp => irp.OriginalFileObject.Address == file))
+        var (file, thread) = (FileAt(p, p[1]), p.CurrentThread);
+        if (OutstandingIrps(thread).Concat(IrpsOfFile(file)).Any(irp => irp.OriginalFileObject == file && irp.Thread == thread))
         {
             p[0] = TenMilliseconds;
             return p.Call("KeDelayExecutionThread", 2, (ulong)ProcessorMode.KernelMode, 0, p.LocalAddress(0));
@@ -207,24 +201,16 @@ internal static partial class Io
     private static Next CancelNextEx(Processor p)
     {
         // IRPs may go while one is cancelled: each pass takes the first that is not cancelled yet.
-        foreach (var irp in IrpsOfProcess(p.CurrentProcess))
+        foreach (var irp in RequestsOn(FileAt(p, p[1]), p.CurrentProcess))
         {
-            if (irp.OriginalFileObject.Address != p[1] || p.Arg(1) != 0 && irp.UserIosb != p.Arg(1)) continue;
-            if (irp.CurrentLocation > irp.StackCount) continue;
+            if (p.Arg(1) != 0 && irp.UserIosb != p.Arg(1)) continue;
             // One that was cancelled before and has not come back is found all the same; without a cancel routine there is nothing to do to it.
             p[3] = NtStatus.Success.Value;
-            if (irp.Cancel && irp.CancelRoutine == 0) continue;
+            if (WasCancelled(irp)) continue;
             return p.Call("IoCancelIrp", 1, irp.Address);
         }
         p.Irql = Ke.PassiveLevel;
         return FinishCancel(p, new NtStatus((uint)p[3]), 2);
-    }
-
-    private static IEnumerable<Irp> IrpsOfProcess(Structures.Process process)
-    {
-        foreach (var entry in process.ThreadListHead.Entries())
-            foreach (var irp in OutstandingIrps(new Structures.Thread(process.Memory, entry - 0x4E8)))
-                yield return irp;
     }
 
     // NtCancelSynchronousIoFile(ThreadHandle, IoRequestToCancel, IoStatusBlock)

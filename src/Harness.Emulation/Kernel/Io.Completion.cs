@@ -102,6 +102,7 @@ internal static partial class Io
         Mm.FreeMdls(p, irp);
         // The issuer finishes it on its own thread, without an APC: it has not left IoCallDriver yet.
         if ((irp.Flags & Irp.FlagDeferIoCompletion) != 0 && !irp.PendingReturned) return p.Return();
+        if (IsThreadAgnostic(irp)) return CompleteInProcess(p, irp);
         if (irp.Thread.IsNull)
         {
             // Only an IRP that was cancelled can have lost its thread. The completion of any other queues its APC to the thread it names, and
@@ -139,11 +140,18 @@ internal static partial class Io
     /// </summary>
     private static Next CompleteInThread(Processor p)
     {
-        var machine = p.Machine;
         var irp = Irp.OfApc(new Apc(p.Memory, p.Arg(0)));
         // The KAPC lies over the IRP's own tail: the file object comes as the APC's argument.
         var file = FileAt(p, p.Memory.ReadU64(p.Arg(3)));
         p[0] = file.Address;
+        Deliver(p, irp, file);
+        return file.IsNull ? p.Return() : p.Call("ObfDereferenceObject", 1, p[0]);
+    }
+
+    /// <summary>In the address space of the process that asked: it is told, and the IRP goes.</summary>
+    private static void Deliver(Processor p, Irp irp, FileObject file)
+    {
+        var machine = p.Machine;
         var status = irp.Status;
         var synchronous = !file.IsNull && file.IsSynchronous || (irp.Flags & Irp.FlagSynchronousApi) != 0;
         if ((irp.Flags & Irp.FlagInputOperation) != 0 && (irp.Flags & Irp.FlagBufferedIo) != 0 && !status.IsError) CopyOut(p, irp);
@@ -154,6 +162,7 @@ internal static partial class Io
             TryWriteIosb(p, irp);
             if (irp.UserEvent != 0) Ke.SetEvent(machine, new DispatcherHeader(p.Memory, irp.UserEvent));
             if (!file.IsNull && (file.IsSynchronous || irp.UserEvent == 0)) Finish(machine, file, status);
+            Post(machine, irp, file);
         }
         else if (irp.PendingReturned)
         {
@@ -170,9 +179,9 @@ internal static partial class Io
         // An error that never was pending is told by the return value alone. A driver that said STATUS_PENDING, never marked the IRP pending
         // and completes it with an error reaches none of these either: its caller waits on.
         if (irp.UserEvent != 0 && !ownEvent) Ob.DereferenceNow(machine, irp.UserEvent);
+        if (!file.IsNull && IrpsOfFile(file).Contains(irp)) Ob.DereferenceNow(machine, irp.Thread.Address);
         irp.ThreadListEntry.Remove();
         FreeIrp(machine, irp);
-        return file.IsNull ? p.Return() : p.Call("ObfDereferenceObject", 1, p[0]);
     }
 
     private static void Finish(Machine machine, FileObject file, NtStatus status)

@@ -18,7 +18,7 @@ internal static partial class Io
         // IopParseDevice(ObjectAttributes, CreateOptions, DesiredAccess, FileObject*). Locals: 0 file, 1 IRP, 2..4 KEVENT, 5..6 IO_STATUS_BLOCK.
         nt.Add("IopParseDevice", 8, SendCreate, CreateSent, CreateDone, p => p.Return(p[5]));
         // IopCloseFile(Process, FileObject): the last handle. Locals as above.
-        nt.Add("IopCloseFile", 8, p => p.Goto(1), LockForCleanup, LockFreed, CleanupSent, CleanupDone);
+        nt.Add("IopCloseFile", 8, p => p.Goto(1), LockForCleanup, LockFreed, CleanupSent, CleanupDone, p => p.Return());
         // IopDeleteFile(FileObject): the last reference.
         nt.Add("IopDeleteFile", 8, SendClose, CloseSent, CloseDone, p => p.Return());
         nt.Add("IoGetDeviceObjectPointer", 8, OpenDevicePointer, DevicePointerOpened, p => p.Return(p[1]));
@@ -171,7 +171,7 @@ internal static partial class Io
         var file = FileAt(p, p.Arg(1));
         file.Flags |= FileObject.FlagCleanupComplete;
         if (file.IsSynchronous) Unlock(p, file);
-        return p.Return();
+        return file.IrpList.IsEmpty ? p.Return() : p.Call("IopCleanupProcessResources", 5, p.Arg(0), file.Address);
     }
 
     private static Next SendClose(Processor p)

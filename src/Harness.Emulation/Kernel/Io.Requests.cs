@@ -216,7 +216,7 @@ internal static partial class Io
     private static Next QueueAndCall(Processor p)
     {
         var irp = IrpAt(p, p.Arg(1));
-        irp.Thread.IrpList.InsertHead(irp.ThreadListEntry);
+        Enlist(p, irp, FileAt(p, p.Arg(2)));
         return p.Call("IofCallDriver", 1, p.Arg(0), p.Arg(1));
     }
 

@@ -16,6 +16,7 @@ internal static partial class Io
         DefineIrps(nt);
         DefineRequests(nt);
         DefineCompletion(nt);
+        DefinePorts(nt);
         DefineCancel(nt);
         DefineCancelSafeQueues(nt);
         DefineDeviceQueues(nt);

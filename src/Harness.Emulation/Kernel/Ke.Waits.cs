@@ -273,6 +273,7 @@ internal static partial class Ke
                 header.SignalState = 0;
                 break;
             case DispatcherType.Semaphore:
+            case DispatcherType.Queue:
                 header.SignalState--;
                 break;
             case DispatcherType.Mutant:

@@ -166,7 +166,8 @@ internal sealed partial class Machine
     public string ProcessName(Structures.Process process) => Clients.NameOf(process);
 
     /// <summary>The story's name for the request an IRP carries; null when no client's request.</summary>
-    public string? RequestOf(Irp irp) => Clients.RequestAt(irp.UserIosb);
+    public string? RequestOf(Irp irp) =>
+        Clients.RequestAt(irp.UserIosb) ?? ((irp.Flags & Irp.FlagCreateOperation) != 0 && !irp.Thread.IsNull ? Clients.RequestOf(irp.Thread) : null);
 
     /// <summary>The story's name for the request the current thread is in a system call for.</summary>
     public string? CurrentRequest(Processor p) => Clients.RequestOf(p.CurrentThread);

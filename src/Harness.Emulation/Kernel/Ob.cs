@@ -244,6 +244,8 @@ internal static partial class Ob
     {
         if (header.TypeIndex == ProcessType) Ps.DeleteProcess(new Structures.Process(machine.Memory, header.Body));
         if (header.TypeIndex == ThreadType) Ps.DeleteThread(machine, new Structures.Thread(machine.Memory, header.Body));
+        if (header.TypeIndex == FileType) Io.LeavePort(machine, new FileObject(machine.Memory, header.Body));
+        if (header.TypeIndex == CompletionType) Io.DeletePort(machine, header.Body);
         RemoveName(machine, header.Body);
         Ex.Free(machine, (header.InfoMask & HasNameInfo) != 0 ? header.Address - NameInfoSize : header.Address);
     }

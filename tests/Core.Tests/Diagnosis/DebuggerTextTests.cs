@@ -60,6 +60,20 @@ public class DebuggerTextTests
     }
 
     [Fact]
+    public void Of_threads_that_are_alike_the_first_is_told_whole()
+    {
+        ThreadRecord Waits(int tid, WaitReason reason = WaitReason.Executive) => new(new((ulong)tid * 0x1000), tid, ThreadState.Waiting, reason, ProcessorMode.KernelMode, false, null,
+            [new StackFrame(new(0xFFFFF80310001076), new(0xFFFFB00B00005A00 + (ulong)tid), "nt!KiSwapContext+0x76", "nt")],
+            [new IrpRecord(new((ulong)tid * 0x2000), "thread", true, null, 1, 1, new((ulong)tid * 0x1000), [], "sample.sys", @"\Device\Sample")]);
+        var told = DebuggerText.Of(new ProcessRecord(new(0x1000), 4, "p.exe", true, true, false, NtStatus.Pending, [Waits(8), Waits(12), Waits(16, WaitReason.DelayExecution)]));
+
+        told.Should().ContainSingle(line => line == "Stack and stack locations as of tid 8");
+        told.Count(line => line.StartsWith("THREAD", StringComparison.Ordinal)).Should().Be(3);
+        told.Count(line => line.StartsWith("Child-SP", StringComparison.Ordinal)).Should().Be(2, "another wait is another story");
+        told.Should().Contain(line => line.StartsWith("    0000000000018000: (0006,", StringComparison.Ordinal), "each has its own IRP");
+    }
+
+    [Fact]
     public void What_is_missing_is_said()
     {
         var record = new ProcessRecord(new(0x1000), 4, "p.exe", Listed: false, Deleting: false, Signalled: true, NtStatus.Success,

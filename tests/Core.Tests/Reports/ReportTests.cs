@@ -61,6 +61,45 @@ public sealed class ReportTests
     }
 
     [Fact]
+    public void Of_a_process_that_calls_from_several_threads_the_story_says_which()
+    {
+        var told = Story(Outcome.Zombie, Tale.Pending().Add(new CallEntered("victim", Tale.VictimPid, 420, "CloseHandle(h)", null)).Evidence);
+
+        told.Should().Contain("victim (pid 412, tid 420) calls CloseHandle(h)").And.Contain("victim (pid 412, tid 416) calls DeviceIoControl(h, 0x222008)");
+    }
+
+    [Fact]
+    public void A_victim_that_went_at_last_is_shown_as_it_was_while_it_stayed()
+    {
+        var evidence = Tale.Pending().Killed().Cancelled(null).Seen("hung", Tale.Stuck()).LaterMs(1).Completed(NtStatus.Success).Ended().SeenGone("settled").Evidence;
+
+        Story(Outcome.Ended, evidence).Should().Contain("What a kernel debugger shows at 'hung'").And.Contain("nt!IopCancelAlertedRequest+0x6d");
+        Story(Outcome.Ended, Tale.Sound().Evidence).Should().Contain("What a kernel debugger shows at 'settled'");
+    }
+
+    [Theory]
+    [InlineData("read", "read of 16 bytes at 0x40")]
+    [InlineData("write", "write of 3 bytes at 0x40")]
+    [InlineData("create", @"create \file")]
+    [InlineData("control", "ioctl 0x222008")]
+    public void The_heading_says_what_the_request_is(string kind, string said)
+    {
+        var run = Tale.Run(Outcome.Zombie);
+        Act act = kind switch
+        {
+            "read" => new ReadFile("h", "request", 16, 0x40),
+            "write" => new WriteFile("h", "request", [1, 2, 3], 0x40),
+            "create" => new OpenDevice("h", File: @"\file", Request: "request"),
+            _ => new DeviceControl("h", "request", Tale.Ioctl, [], 0),
+        };
+        using var story = new StringWriter();
+
+        ConsoleStory.Write(story, run with { Story = run.Story with { Processes = [new ClientProcess("victim", [new ClientThread("main", [act])])] } }, [], Judge.Of(run, []), "x", color: false);
+
+        story.ToString().Should().StartWith("hang-irp  on target emulated: guilty.sys, \\Device\\Guilty, " + said);
+    }
+
+    [Fact]
     public void Colour_is_only_colour()
     {
         var evidence = Tale.Zombie().Evidence;

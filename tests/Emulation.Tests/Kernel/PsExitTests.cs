@@ -172,6 +172,39 @@ public sealed class PsExitTests
     }
 
     [Fact]
+    public void A_second_thread_that_closes_the_handle_waits_for_the_file_lock_and_stays_with_the_first()
+    {
+        var run = Of("myfault",
+            Client(Thread("first", Open(), Ask(Hang)), Thread("closer", After(1), new Close(Handle))),
+            Controller(new OpenDevice("c"), After(2), Kill, After(600), Look(), Release, After(1)));
+
+        run.Threads().Should().HaveCount(2).And.OnlyContain(thread => thread.WaitMode == ProcessorMode.KernelMode && !thread.Alertable);
+        Names(run.Threads()[1]).Should().Contain("nt!KeWaitForSingleObject nt!IopCloseFile nt!ObpDecrementHandleCount");
+        run.Threads()[1].WaitObject!.BelongsTo.Should().EndWith("(Lock)");
+        // With the completion both go, and the closer's thread it is that cleans up and closes.
+        run.FromKillToEnd.Should().BeCloseTo(TimeSpan.FromSeconds(600), TimeSpan.FromMilliseconds(1));
+        var closer = run.Caller("CloseHandle");
+        run.Sent(IrpMajor.Cleanup).First().Should().Match<IrpSent>(sent => sent.Tid == closer && sent.At > TimeSpan.FromSeconds(600));
+        run.Sent(IrpMajor.Close).First().Tid.Should().Be(closer);
+    }
+
+    [Fact]
+    public void A_thread_whose_create_is_pended_stays_and_nobody_cancels_it()
+    {
+        var run = Of("myfault", Client(new OpenDevice(Handle, File: @"\hang-create", Request: Request)),
+            Controller(new OpenDevice("c"), UntilPending, Kill, After(600), Look(), Release, After(1)));
+
+        run.All<CancelRequested>().Should().BeEmpty();
+        var thread = run.Threads().Should().ContainSingle().Subject;
+        Names(thread).Should().Contain("nt!KeWaitForSingleObject nt!IopParseDevice nt!IopCreateFile nt!NtCreateFile");
+        thread.Irps.Should().ContainSingle().Which.Should().Match<Harness.Core.Diagnosis.IrpRecord>(irp => !irp.Cancel && irp.Holder == "myfault.sys");
+        run.All<IrpSent>().Single(sent => sent.Request == Request).Major.Should().Be(IrpMajor.Create);
+        // Completed, the create gives a handle to a process that is on its way out, and its rundown closes it.
+        run.FromKillToEnd.Should().BeCloseTo(TimeSpan.FromSeconds(600), TimeSpan.FromMilliseconds(1));
+        run.Sent(IrpMajor.Cleanup).Should().Contain(sent => sent.N < run.End.N);
+    }
+
+    [Fact]
     public void Of_two_overlapped_requests_that_hang_one_is_given_up_in_each_pass()
     {
         var run = Of("myfault", Client(Open(overlapped: true), Ask(Hang), Ask(Hang, "other"), new AwaitRequest(Request)),
