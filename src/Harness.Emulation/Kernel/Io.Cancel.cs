@@ -23,7 +23,7 @@ internal static partial class Io
         nt.Add("IopCancelAlertedRequest", 1, CancelAlerted, AlertedCancelled, AlertedPolls, p => p.Return());
         // Locals: 0 interval, 1 passes or list entry.
         nt.Add("IoCancelThreadIo", 2, BeginThreadCancel, CancelNextOfThread, ThreadPolls, ThreadPolled);
-        // Locals: 0 interval, 1 file object, 3 status.
+        // Locals: 0 interval, 1 file object, 2 the IRP that is being cancelled, 3 status.
         nt.Add("NtCancelIoFile", 4, BeginCancelFile, CancelNextOfFile, FilePolls, p => p.Return(p[3]));
         nt.Add("NtCancelIoFileEx", 4, BeginCancelFileEx, CancelNextEx, p => p.Return(p[3]));
         nt.Add("NtCancelSynchronousIoFile", 1, CancelSynchronous, SynchronousCancelled);
@@ -46,7 +46,8 @@ internal static partial class Io
         irp.CancelRoutine = 0;
         p[1] = routine;
         var by = machine.NameOf(p.ReturnAddress);
-        machine.Log(new CancelRequested(new(irp.Address), machine.RequestOf(irp), routine == 0 ? null : machine.NameOf(routine), by));
+        // Type 0: completed since it was found.
+        if (irp.Type != 0) machine.Log(new CancelRequested(new(irp.Address), machine.RequestOf(irp), routine == 0 ? null : machine.NameOf(routine), by));
         if (routine == 0)
         {
             Ke.ReleaseSpinLock(p, NtData.CancelSpinLock);
@@ -200,6 +201,8 @@ internal static partial class Io
 
     private static Next CancelNextEx(Processor p)
     {
+        if (p[2] != 0) LetGo(p.Machine, IrpAt(p, p[2]));
+        p[2] = 0;
         // IRPs may go while one is cancelled: each pass takes the first that is not cancelled yet.
         foreach (var irp in RequestsOn(FileAt(p, p[1]), p.CurrentProcess))
         {
@@ -207,6 +210,8 @@ internal static partial class Io
             // One that was cancelled before and has not come back is found all the same; without a cancel routine there is nothing to do to it.
             p[3] = NtStatus.Success.Value;
             if (WasCancelled(irp)) continue;
+            Hold(irp);
+            p[2] = irp.Address;
             return p.Call("IoCancelIrp", 1, irp.Address);
         }
         p.Irql = Ke.PassiveLevel;
@@ -224,6 +229,8 @@ internal static partial class Io
         {
             if (irp.OriginalFileObject.IsNull || !irp.OriginalFileObject.IsSynchronous || irp.CurrentLocation > irp.StackCount) continue;
             p.Irql = Ke.ApcLevel;
+            Hold(irp);
+            p[0] = irp.Address;
             return p.Call("IoCancelIrp", 1, irp.Address);
         }
         p.Memory.WriteU32(p.Arg(2), NtStatus.NotFound.Value);
@@ -232,6 +239,7 @@ internal static partial class Io
 
     private static Next SynchronousCancelled(Processor p)
     {
+        LetGo(p.Machine, IrpAt(p, p[0]));
         p.Irql = Ke.PassiveLevel;
         p.Memory.WriteU32(p.Arg(2), NtStatus.Success.Value);
         return p.Return(NtStatus.Success);

@@ -73,7 +73,19 @@ internal static partial class Io
     {
         // The type goes, so that whoever still has the pointer is told by IoCompleteRequest.
         irp.Type = 0;
-        Ex.Free(machine, irp.Address);
+        if ((irp.AllocationFlags & Irp.AllHolds) == 0) Ex.Free(machine, irp.Address);
+    }
+
+    /// <summary>
+    /// Another thread is about to cancel an IRP that it found on a list: until it lets go, the IRP may be completed but not freed. What Windows
+    /// does here is not documented; that it must do something of the kind follows from CancelIoEx being safe to call at any time.
+    /// </summary>
+    private static void Hold(Irp irp) => irp.AllocationFlags += Irp.OneHold;
+
+    private static void LetGo(Machine machine, Irp irp)
+    {
+        irp.AllocationFlags -= Irp.OneHold;
+        if (irp.Type == 0) FreeIrp(machine, irp);
     }
 
     private static Next MakeAssociated(Processor p)

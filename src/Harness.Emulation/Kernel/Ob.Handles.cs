@@ -16,9 +16,9 @@ internal static partial class Ob
         nt.Add("ObOpenObjectByPointer", OpenByPointer);
         nt.Add("NtClose", p => p.Call("ObpCloseHandle", 1, p.Arg(0), (ulong)p.CurrentThread.PreviousMode), p => p.Return(p.Result));
         nt.Add("ObCloseHandle", p => p.Call("ObpCloseHandle", 1, p.Arg(0), p.Arg(1)), p => p.Return(p.Result));
-        nt.Add("ObpCloseHandle", CloseHandle, p => p.Return(NtStatus.Success));
+        nt.Add("ObpCloseHandle", CloseHandle, p => p.Return(p.Result));
         // ObCloseHandleTableEntry(Process, Handle), ObpDecrementHandleCount(Process, Object)
-        nt.Add("ObCloseHandleTableEntry", CloseEntry, p => p.Return());
+        nt.Add("ObCloseHandleTableEntry", CloseEntry, p => p.Return(NtStatus.Success));
         nt.Add("ObpDecrementHandleCount", DecrementHandleCount, HandleCountDecremented, p => p.Return());
         // Local 0: the next index.
         nt.Add("ExSweepHandleTable", 1, p =>
@@ -146,6 +146,8 @@ internal static partial class Ob
     private static Next CloseEntry(Processor p)
     {
         var process = new Structures.Process(p.Memory, p.Arg(0));
+        // Whoever takes the entry closes the handle; another thread that tries the same comes too late.
+        if (process.ObjectTable == 0 || p.Memory.ReadU64(Entry(process, (int)(p.Arg(1) / 4))) == 0) return p.Return(NtStatus.InvalidHandle);
         var entry = Entry(process, (int)(p.Arg(1) / 4));
         var body = BodyOf(p.Memory, entry);
         p.Memory.WriteU64(entry, 0);

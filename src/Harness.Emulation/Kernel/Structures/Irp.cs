@@ -100,6 +100,9 @@ internal readonly record struct Irp(GuestMemory Memory, ulong Address)
         set => Memory.WriteU8(Address + 0x46, value);
     }
 
+    /// <summary>The upper half of AllocationFlags, which Windows doesn't use (its flags end at 0x08, wdm.h), counts who holds the IRP.</summary>
+    public const byte OneHold = 0x10, AllHolds = 0xF0;
+
     public byte AllocationFlags
     {
         get => Memory.ReadU8(Address + 0x47);
