@@ -27,7 +27,8 @@ internal static class ReplayLine
         // A long input is in run.json, which 'replay RUN-FOLDER' reads.
         if (choices.Input.Length is > 0 and <= LongestInput) Add("--input", Convert.ToHexStringLower(choices.Input));
         if (choices.OutputLength != RunRequest.UsualOutputLength(driver, choices.Ioctl)) Add("--output-length", $"{choices.OutputLength}");
-        if (choices.Expected != RunRequest.UsualOutcome(scenario, driver, choices.Ioctl)) Add("--expect", choices.Expected == Outcome.Zombie ? "zombie" : "ended");
+        if (choices.Cancelled && !driver.IsMyFault) Add("--expect", "cancelled");
+        else if (choices.Expected != RunRequest.UsualOutcome(scenario, driver, choices.Ioctl)) Add("--expect", choices.Expected == Outcome.Zombie ? "zombie" : "ended");
         if (choices.Settle != target.DefaultSettle) Add("--settle", TimeArgument.Text(choices.Settle));
         if (conditions.Processors != RunRequest.Usual.Processors) Add("--processors", $"{conditions.Processors}");
         Add("--seed", $"{conditions.Seed}");

@@ -6,7 +6,7 @@ using Harness.Scenarios;
 namespace Harness.Cli;
 
 /// <summary>What a user asked <c>run</c> for, once every word of it has been understood. What was not said is null.</summary>
-internal sealed record RunRequest(IReadOnlyList<Scenario> Scenarios, ITarget Target, DriverArgument Driver, uint? Ioctl, byte[] Input, int? OutputLength, Outcome? Expected, TimeSpan? Settle, Conditions Conditions, RequestKind Kind = RequestKind.Control)
+internal sealed record RunRequest(IReadOnlyList<Scenario> Scenarios, ITarget Target, DriverArgument Driver, uint? Ioctl, byte[] Input, int? OutputLength, Outcome? Expected, TimeSpan? Settle, Conditions Conditions, RequestKind Kind = RequestKind.Control, bool Cancelled = false)
 {
     /// <summary>When the user names none: always the same seed, so that what a run shows can be shown again.</summary>
     public static readonly Conditions Usual = new(1, 1);
@@ -16,7 +16,7 @@ internal sealed record RunRequest(IReadOnlyList<Scenario> Scenarios, ITarget Tar
     {
         var ioctl = Ioctl ?? scenario.DefaultIoctl;
         return new Choices(ioctl, Input, OutputLength ?? UsualOutputLength(Driver, ioctl), Expected ?? UsualOutcome(scenario, Driver, ioctl), Settle ?? Target.DefaultSettle,
-            Kind, UsualOffset(Driver, Kind, ioctl));
+            Kind, UsualOffset(Driver, Kind, ioctl), Cancelled || Driver.IsMyFault);
     }
 
     /// <summary>The control codes that a scenario sends without the user's having chosen them.</summary>

@@ -28,7 +28,7 @@ public sealed class PendThenCancel : Scenario
                 new Observe("settled")),
         ],
         Cast.Victim, Cast.Request,
-        choices.Expected == Outcome.Ended
+        choices is { Expected: Outcome.Ended, Cancelled: true }
             ?
             [
                 new OutcomePromise("settled", Outcome.Ended),

@@ -25,13 +25,13 @@ public sealed class PendThenTerminate : Scenario
                 new Observe("settled")),
         ],
         Cast.Victim, Cast.Request,
-        choices.Expected == Outcome.Ended
+        choices is { Expected: Outcome.Ended, Cancelled: true }
             ?
             [
                 new OutcomePromise("settled", Outcome.Ended),
                 new CancelRoutineRanPromise(Cast.Request),
                 new RequestStatusPromise(Cast.Request, NtStatus.Cancelled),
             ]
-            // Somebody who expects a zombie expects no completion either.
+            // Somebody who expects a zombie expects no completion either; and a request that is over soon needs no cancel routine.
             : [new OutcomePromise("settled", choices.Expected)]);
 }

@@ -28,6 +28,6 @@ public sealed class PendThenTerminateTests
     [InlineData("gcc-O0")]
     [InlineData("gcc-O2")]
     [InlineData("clang-O2")]
-    public void Catches_a_driver_that_completes_in_time_but_has_no_cancel_routine(string variant) => Rehearsal.Of(new PendThenTerminate(), Rehearsal.TestDriver(variant, "late-dpc", "LateDpc"), ioctl: 0x222000)
+    public void Catches_a_driver_that_completes_in_time_but_has_no_cancel_routine(string variant) => Rehearsal.Of(new PendThenTerminate(), Rehearsal.TestDriver(variant, "late-dpc", "LateDpc"), ioctl: 0x222000, cancelled: true)
         .Should().Fail().WithFinding("promise-broken-cancel-routine-ran", "late-dpc.sys").EndWithin(TimeSpan.FromMilliseconds(50));
 }

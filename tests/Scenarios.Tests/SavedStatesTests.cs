@@ -73,7 +73,7 @@ public sealed class SavedStatesTests
     public void What_a_processor_holds_is_what_is_saved_of_it()
     {
         // Everything else of a processor is readonly, or set anew by each step.
-        string[] perStep = ["_routine", "_step"];
+        string[] perStep = ["_routine", "_step", "EnteredFrom"];
         var held = typeof(Processor).GetProperties().Where(property => property is { CanWrite: true, Name: nameof(Processor.Requested) or nameof(Processor.Halted) or nameof(Processor.SpinsOn) }).Select(property => property.Name);
         var fields = typeof(Processor).GetFields(System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Public)
             .Where(field => !field.IsInitOnly).Select(field => field.Name.TrimStart('<').Split('>')[0]).Except(perStep);

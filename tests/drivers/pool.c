@@ -9,6 +9,9 @@
  *  4 frees a block twice                          9 never frees a block
  *  5 frees with another tag                      10 frees the block its timer is in while the timer counts
  * 11 sets an event that was freed                12 uses more stack than there is
+ * 13 writes one byte past the device extension   14 frees a block twice, the second time as its last act (a tail call)
+ * 15 calls pageable code at DISPATCH_LEVEL       16 calls an initialization routine after DriverEntry
+ * 17 locks a page of its caller's and never unlocks it
  */
 
 #include "device.h"
@@ -72,6 +75,31 @@ static VOID PoolPaged(_In_ BOOLEAN Raised)
     block[1] = block[0];
     KeLowerIrql(irql);
     ExFreePoolWithTag((PVOID)block, POOL_TAG);
+}
+
+/* A call that is its caller's last act: with optimization it leaves no frame of the driver's behind. */
+static VOID PoolFreeLast(_In_ PVOID Block)
+{
+    ExFreePoolWithTag(Block, POOL_TAG);
+}
+
+static __attribute__((section("PAGE"), noinline)) VOID PoolPageable(_Inout_ PVOID volatile *Kept)
+{
+    *Kept = NULL;
+}
+
+static __attribute__((section("INIT"), noinline)) VOID PoolInitialization(_Inout_ PVOID volatile *Kept)
+{
+    *Kept = NULL;
+}
+
+static VOID PoolLockPage(_In_ PVOID Address)
+{
+    PMDL mdl = IoAllocateMdl(Address, 8, FALSE, FALSE, NULL);
+
+    if (mdl != NULL) {
+        MmProbeAndLockPages(mdl, KernelMode, IoReadAccess);
+    }
 }
 
 static VOID PoolTimerInBlock(VOID)
@@ -154,6 +182,11 @@ static VOID PoolUse(_Inout_ POOL *Device, _In_ UCHAR Kind)
         Device->Kept = (PVOID)(ULONG_PTR)block[7];
     }
 
+    if (Kind == 14) {
+        PoolFreeLast((PVOID)block);
+        return;
+    }
+
     if (Kind == 4) {
         ExFreePoolWithTag((PVOID)block, POOL_TAG);
     }
@@ -168,6 +201,22 @@ static VOID PoolUse(_Inout_ POOL *Device, _In_ UCHAR Kind)
 
     if (Kind == 11) {
         PoolEventInBlock();
+    }
+
+    if (Kind == 13) {
+        ((volatile UCHAR *)(Device + 1))[0] = 0;
+    }
+
+    if (Kind == 15) {
+        KIRQL irql;
+
+        KeRaiseIrql(DISPATCH_LEVEL, &irql);
+        PoolPageable(&Device->Kept);
+        KeLowerIrql(irql);
+    }
+
+    if (Kind == 16) {
+        PoolInitialization(&Device->Kept);
     }
 
     if (Kind == 12) {
@@ -194,6 +243,10 @@ static NTSTATUS NTAPI PoolControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 
     kind = buffer[0];
     PoolUse(device, kind);
+    if (kind == 17) {
+        PoolLockPage(Irp->UserBuffer);
+    }
+
     Irp->IoStatus.Information = location->Parameters.DeviceIoControl.OutputBufferLength < 8 ? 0 : PoolFill(buffer, kind);
 
     IoMarkIrpPending(Irp);
@@ -226,6 +279,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     }
 
     device = deviceObject->DeviceExtension;
+    PoolInitialization(&device->Kept);
     KeInitializeTimer(&device->Timer);
     KeInitializeDpc(&device->Dpc, PoolExpired, device);
     return STATUS_SUCCESS;

@@ -20,7 +20,7 @@ internal sealed class RunCommand
     private readonly Option<string?> _ioctl = Text("--ioctl", "CODE", "the I/O control code of the request: a number, or a name of myfault.sys's");
     private readonly Option<string?> _input = Text("--input", "HEX|@FILE", "its input bytes");
     private readonly Option<string?> _outputLength = Text("--output-length", "N", "its output buffer's length in bytes");
-    private readonly Option<string?> _expect = Text("--expect", "zombie|ended", "what should become of the client; default: 'ended', and of myfault.sys's own requests what they are for");
+    private readonly Option<string?> _expect = Text("--expect", "zombie|ended|cancelled", "what should become of the client; 'cancelled': it ends, and a cancel routine saw to it; default: 'ended', and of myfault.sys's own requests what they are for");
     private readonly Option<string?> _settle = Text("--settle", "TIME", "how long the story waits after the kill: 10m, 15s, 50ms or hh:mm:ss");
     private readonly Option<string?> _results = Text("--results", "DIR", "where run folders go; default: the repository's results folder");
     private readonly Option<string?> _seed = Text("--seed", "N", "the seed of all chance in the run; default: 1");
@@ -75,7 +75,7 @@ internal sealed class RunCommand
             Said(_settle) is { } settle ? TimeArgument.Settle(settle) : null,
             new Conditions(
                 Said(_seed) is { } seed ? NumberArgument.Seed(seed) : RunRequest.Usual.Seed,
-                Said(_processors) is { } processors ? NumberArgument.Processors(processors) : RunRequest.Usual.Processors), kind);
+                Said(_processors) is { } processors ? NumberArgument.Processors(processors) : RunRequest.Usual.Processors), kind, Said(_expect)?.ToLowerInvariant() == Cancelled);
     }
 
     // Some stories send requests of MyFault's besides the one the user chose. What those do to another driver nobody knows, so that they are only
@@ -94,11 +94,14 @@ internal sealed class RunCommand
         ? $"there is no option '{name}'{NearMiss.Hint(name, Command.Options.Select(option => option.Name))}"
         : $"there is no scenario '{name}'{NearMiss.Hint(name, ScenarioCatalogue.All.Select(scenario => scenario.Name))} ('driverfault list' tells them)");
 
+    /// <summary>The client ends, and its request was cancelled.</summary>
+    private const string Cancelled = "cancelled";
+
     private static Outcome Expected(string text) => text.ToLowerInvariant() switch
     {
         "zombie" => Outcome.Zombie,
-        "ended" => Outcome.Ended,
-        _ => throw new UsageException($"--expect: '{text}' is neither zombie nor ended"),
+        "ended" or Cancelled => Outcome.Ended,
+        _ => throw new UsageException($"--expect: '{text}' is none of zombie, ended and cancelled"),
     };
 
     private void Summarise(IReadOnlyList<PlayedRun> played)

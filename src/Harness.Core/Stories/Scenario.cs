@@ -33,10 +33,11 @@ public abstract class Scenario
 /// <param name="Settle">How long the story waits after the kill before it looks.</param>
 /// <param name="Kind">How the request is sent. A read has the output's length and a write the input's bytes; neither has a control code.</param>
 /// <param name="Offset">Where in the file a read or a write is, in bytes.</param>
+/// <param name="Cancelled">The request has a cancel routine, its author says: it must be called, and the request come back with STATUS_CANCELLED.</param>
 public sealed record Choices(
     [property: JsonConverter(typeof(HexUInt32Json))] uint Ioctl,
     [property: JsonConverter(typeof(HexBytesJson))] byte[] Input, int OutputLength, Outcome Expected, TimeSpan Settle,
-    RequestKind Kind = RequestKind.Control, long Offset = 0)
+    RequestKind Kind = RequestKind.Control, long Offset = 0, bool Cancelled = false)
 {
     /// <summary>The call that sends the request.</summary>
     /// <param name="handle">The name of the handle it is sent on.</param>

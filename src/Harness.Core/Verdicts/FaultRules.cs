@@ -15,7 +15,8 @@ internal static class FaultRules
         testimony.Evidence.OfType<BugChecked>().Select(Stopped)
             .Concat(testimony.Evidence.OfType<DriverFault>().GroupBy(f => (f.Id, f.By)).Select(g => Faulted(g.First(), g.Count())))
             .Concat(testimony.Evidence.OfType<IrpDisassociated>().GroupBy(d => d.Driver).Select(g => GivenUp(g.First(), g.Count(), g.All(d => Promised(testimony, d)))))
-            .Concat(PendingRule.In(testimony));
+            .Concat(PendingRule.In(testimony))
+            .Concat(CancelRule.In(testimony));
 
     private static Finding Stopped(BugChecked seen)
     {
@@ -26,7 +27,7 @@ internal static class FaultRules
     }
 
     private static Finding Faulted(DriverFault seen, int times) =>
-        new(seen.Id, seen.Id.Replace('-', ' '), null, [], Guilty(seen.By, seen.Stack),
+        new(seen.Id, seen.Id.Replace('-', ' '), null, [], Guilty(seen.By, [.. seen.Stack, .. seen.Block?.FreedBy ?? [], .. seen.Block?.AllocatedBy ?? []]),
             $"{seen.By} at {Spelled.Clock(seen.At)}: {seen.Detail.TrimEnd('.')}{(times > 1 ? $", {times} times" : "")} ({Citation.Of(seen)}).", Expected: false);
 
     private static bool Promised(Testimony testimony, IrpDisassociated seen) =>
@@ -36,7 +37,8 @@ internal static class FaultRules
         new(CancelTimeout, "Canceled IRP not completed in five minutes", null, [], seen.Driver,
             $"{seen.Driver} had not completed {irps} cancelled IRP{(irps > 1 ? "s" : "")} on {seen.Device} when the I/O manager gave up at {Spelled.Clock(seen.At)} (IO_DRIVER_CANCEL_TIMEOUT, {Citation.Of(seen)}).", expected);
 
-    // A bug check is often raised by the kernel on a driver's behalf: then the innermost driver frame is the one.
+    // A bug check is often raised by the kernel on a driver's behalf: then the innermost driver frame is the one; and where no driver is on the
+    // stack, whoever freed the pool that nt then stumbled over.
     private static string? Guilty(string by, IReadOnlyList<string> stack) =>
         stack.Prepend(by).Select(ModuleOffset.Module).FirstOrDefault(ModuleOffset.IsDriver);
 }

@@ -28,6 +28,15 @@ internal static class OutcomeRule
     /// </summary>
     internal static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
 
+    /// <summary>The finding of a process that went in the end, long after it was killed.</summary>
+    internal const string Late = "ended-late";
+
+    /// <summary>
+    /// How long a killed client may stay and still have gone soon. No documentation gives a number: NT itself waits five minutes before it gives
+    /// up; whoever ends a process in the task manager doesn't wait for half of one.
+    /// </summary>
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(30);
+
     internal static OutcomeAt Weigh(Testimony testimony, OutcomePromise promise, bool nameCheckpoint)
     {
         var weighed = AtCheckpoint(testimony, testimony.At(promise.Checkpoint), promise);
@@ -70,7 +79,7 @@ internal static class OutcomeRule
                 return new OutcomeAt(Outcome.NotPending, null, [new Fact("the request was over by itself", true, Citation.Of(over)), new Fact("process object signalled", true, Citation.Of((Observation?)end ?? at.States))],
                     $"The request '{testimony.Story.Request}' was over at {Spelled.Clock(over.At)} by itself, and {testimony.Victim} ended.");
             return new OutcomeAt(Outcome.NotPending, null, [new Fact($"request pending when it was {verb}", false, Citation.Of(over))], "",
-                Obstacle: $"The request '{testimony.Story.Request}' was over at {Spelled.Clock(over.At)} ({Citation.Of(over)}), before {(interruption is CancelRequested ? "it was cancelled" : $"{testimony.Victim} was killed")}: nothing to judge.");
+                Obstacle: $"The request '{testimony.Story.Request}' was over at {Spelled.Clock(over.At)} ({Citation.Of(over)}), before {(testimony.StoryKills ? $"{testimony.Victim} was killed" : "it was cancelled")}: nothing to judge.");
         }
 
         var pending = interruption is null ? null : testimony.PendingBefore(interruption);
@@ -87,7 +96,10 @@ internal static class OutcomeRule
         var told = after is { } time ? $"{testimony.Victim} ended {Spelled.Duration(time)} after it was killed."
             : interruption is CancelRequested cancel && over is not null ? $"The request '{testimony.Story.Request}' was over {Spelled.Duration(over.At - cancel.At)} after it was cancelled, and {testimony.Victim} ended."
             : $"{testimony.Victim} ended.";
-        if (promise.Expected == Outcome.Ended) return new OutcomeAt(Outcome.Ended, after, facts, told);
+        if (promise.Expected == Outcome.Ended)
+            return after > Soon && !testimony.Evidence.OfType<IrpDisassociated>().Any() && testimony.Story.Promises.OfType<OutcomePromise>().Count() == 1
+                ? new OutcomeAt(Outcome.Ended, after, facts, told, new Finding(Late, "The process ended late", null, [], testimony.Holder, $"{told} Until then nobody could end it: a request that is held for longer than {Spelled.Duration(Soon)} needs a cancel routine.", Expected: false))
+                : new OutcomeAt(Outcome.Ended, after, facts, told);
         var says = $"{told} The story promised: {Word(promise.Expected)} at '{at.Name}'.";
         return new OutcomeAt(Outcome.Ended, after, facts, says, new Finding(PromiseRules.Broken + "outcome", "Not the promised outcome", null, [], null, says, Expected: false));
     }

@@ -38,6 +38,9 @@ internal sealed class Testimony
     /// <summary>The request reached a driver.</summary>
     internal IrpSent? Sent { get; }
 
+    /// <summary>The driver that its IRP was last sent to.</summary>
+    internal string? Holder => Sent is null ? null : Of<IrpSent>(Story.Request, o => (o.Irp, o.Request)).Last().Driver;
+
     /// <summary>The first IoCancelIrp for it.</summary>
     internal CancelRequested? Cancel { get; }
 

@@ -61,9 +61,13 @@ internal sealed unsafe class CodeCache : ICodeWatcher
         if (_decoded.TryGetValue(rip, out var known)) op = (Op*)known;
         else if (!CanFetch(rip, out exit)) return null;
         else op = DecodeRun(rip, out exit);
-        if (op is not null) shortcut = new Shortcut(rip, op);
+        // Pageable code is looked up each time: whether it may be executed depends on the IRQL.
+        if (op is not null && !IsPageable(rip)) shortcut = new Shortcut(rip, op);
         return op;
     }
+
+    /// <summary>Code that may be paged out.</summary>
+    public bool IsPageable(ulong rip) => (_memory.AccessOf(rip) & PageAccess.Pageable) != 0;
 
     public void CodeChanged()
     {

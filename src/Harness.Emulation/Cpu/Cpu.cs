@@ -44,6 +44,9 @@ public sealed unsafe class Cpu
     /// <summary>Instructions completed since the processor was made; each step of a repeated string instruction is one.</summary>
     public long InstructionsRetired { get; private set; }
 
+    /// <summary>The instruction that last went to an address which was not decoded yet; before a <see cref="CpuExitKind.Slot"/>: the one that called, jumped or returned there.</summary>
+    public ulong LastTransfer { get; private set; }
+
     internal GuestMemory Memory { get; }
 
     internal CodeCache Code { get; }
@@ -71,6 +74,7 @@ public sealed unsafe class Cpu
             if (left == 0) return new CpuExit(CpuExitKind.Budget, 0, 0, null);
             var op = Code.Find(core->State.Rip, out var why);
             if (op is null) return why;
+            if (core->State.Cr8 >= GuestMemory.DispatchLevel && Code.IsPageable(core->State.Rip)) return new CpuExit(CpuExitKind.PageableAtDispatch, core->State.Rip, 1UL << 17, null);
 
             var count = left;
             Op* next;
@@ -96,6 +100,7 @@ public sealed unsafe class Cpu
                     left--;
                     return new CpuExit(core->Exit, core->ExitAddress, core->ExitDetail, null);
                 case After.Continue:
+                    LastTransfer = op->Rip;
                     left--;
                     break;
                 case After.Seam:

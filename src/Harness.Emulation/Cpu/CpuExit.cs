@@ -21,7 +21,7 @@ public enum CpuExitKind
     /// <summary>Address: the access. Detail: bits 0–7 the first poisoned shadow byte, 8–15 the size in bytes, 16 set for a store.</summary>
     ShadowViolation,
 
-    /// <summary>A pageable page was touched at DISPATCH_LEVEL or above. Address, Detail: as for ShadowViolation, without the shadow byte.</summary>
+    /// <summary>A pageable page was touched at DISPATCH_LEVEL or above. Address, Detail: as for ShadowViolation, without the shadow byte; bit 17: an instruction fetch.</summary>
     PageableAtDispatch,
 
     /// <summary>Division by zero or a quotient that doesn't fit.</summary>

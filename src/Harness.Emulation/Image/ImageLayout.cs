@@ -47,6 +47,8 @@ internal static class ImageLayout
 
     private static PageAccess AccessOf(SectionHeader section) =>
         PageAccess.Read
+        // Drivers have their pageable code and data in sections whose names begin so (learn.microsoft.com, "Making Drivers Pageable").
+        | (section.Name.StartsWith("PAGE", StringComparison.Ordinal) ? PageAccess.Pageable : PageAccess.None)
         | (Has(section, SectionCharacteristics.MemWrite) ? PageAccess.Write : PageAccess.None)
         | (Has(section, SectionCharacteristics.MemExecute) ? PageAccess.Execute : PageAccess.None);
 

@@ -546,7 +546,7 @@ internal sealed class Clients(Machine machine)
             if (bytes >= 0x1000) at = (at + 0xFFF) & ~0xFFFul;
             var end = at + bytes;
             for (var page = at & ~0xFFFul; page < end; page += 0x1000)
-                if (m.AccessOf(page) == PageAccess.None) m.Map(page, 0x1000, access | PageAccess.User);
+                if (m.AccessOf(page) == PageAccess.None) m.Map(page, 0x1000, access | PageAccess.User | PageAccess.Pageable);
             _next = end;
             return at;
         }

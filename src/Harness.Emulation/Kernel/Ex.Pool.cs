@@ -145,7 +145,8 @@ internal static partial class Ex
         return block;
     }
 
-    private static uint TagOf(string tag) => (uint)(tag[0] | tag[1] << 8 | tag[2] << 16 | tag[3] << 24);
+    /// <summary>Four characters as a pool tag.</summary>
+    public static uint TagOf(string tag) => (uint)(tag[0] | tag[1] << 8 | tag[2] << 16 | tag[3] << 24);
 
     private static string TagText(uint tag) => string.Concat(Enumerable.Range(0, 4).Select(i => (char)(tag >> (8 * i) & 0x7F)).Select(c => c is < ' ' or '\x7f' ? '.' : c));
 

@@ -32,8 +32,14 @@ internal sealed partial class Machine
     {
         var block = Ex.BlockAt(Memory, address);
         Fault(p, "pageable-at-dispatch", by,
-            $"{by} {(write ? "wrote" : "read")} {Bytes((ulong)length)} at {new KernelAddress(address)} at IRQL {p.Irql}: {(block is { } paged ? PlaceIn(paged, address) : "pageable memory")}. Where it happens to be paged out, Windows stops with bug check 0xD1.",
+            $"{by} {(write ? "wrote" : "read")} {Bytes((ulong)length)} at {new KernelAddress(address)} at IRQL {p.Irql}: {(block is { } paged ? PlaceIn(paged, address) : AddressMap.IsUser(address) ? "the client's memory, which is not locked" : "a pageable section of an image")}. Where it happens to be paged out, Windows stops with bug check 0xD1.",
             block is { } told ? Ex.Told(this, told) : null);
+    }
+
+    private void PageableExecuted(Processor p)
+    {
+        var by = NameOf(p.Registers.Rip);
+        Fault(p, "pageable-at-dispatch", by, $"{by}, in a pageable section of the image, is executed at IRQL {p.Irql}. Where it happens to be paged out, Windows stops with bug check 0xD1.");
     }
 
     /// <summary>"1 byte past the end of 64 bytes of nonpaged pool with tag 'Test', allocated by driver.sys+0x1040, freed by driver.sys+0x1080".</summary>
@@ -54,7 +60,9 @@ internal sealed partial class Machine
     /// <summary>Return addresses of the driver code that called the routine of nt which runs, innermost first; none: nt works for itself.</summary>
     public IReadOnlyList<ulong> DriverStack()
     {
-        if (_acting is not { } p || !NtImage.Contains(p.Registers.Rip) || !IsInDriver(p.ReturnAddress)) return [];
+        if (_acting is not { CalledByDriver: true } p) return [];
+        // After a tail call nothing of the driver's routine is on the stack any more.
+        if (!IsInDriver(p.ReturnAddress)) return [p.EnteredFrom];
         return [.. Frames(p).SkipWhile(frame => frame.Module is null or "nt").Select(frame => frame.Address.Value).Take(PoolRecord.MostFrames)];
     }
 
@@ -97,6 +105,8 @@ internal sealed partial class Machine
         var frames = stop.Context == 0 ? Frames(p) : KernelMemory.Unwind(p, new ContextRecord(Memory, stop.Context));
         // Where no driver is on the stack, one of the parameters may be an address in a driver, as it is of a cancel routine that came back.
         var guilty = (frames.FirstOrDefault(frame => frame.Module is not (null or "nt"))?.Address ?? stop.Parameters.Cast<KernelAddress?>().FirstOrDefault(parameter => IsInDriver(parameter!.Value.Value)))?.Value;
+        // Else whoever's code ran last on this thread: what it left behind is what nt stumbles over.
+        if (guilty is null && p.CurrentThread.LastDriverCode is not 0 and var last) guilty = last;
         Log(new BugChecked(stop.Code, stop.Parameters, guilty is { } address ? NameOf(address) : CallerOf(p), [.. frames.Select(frame => frame.Name)]));
         Finished = true;
     }
@@ -152,7 +162,8 @@ internal sealed partial class Machine
     {
         var rip = p.Registers.Rip;
         if (!NtImage.Contains(rip)) return NameOf(Unmodelled.NameAt(rip) is not null ? Memory.ReadU64(p.Registers.Rsp) : rip);
-        // The innermost driver frame: after a tail call the return address is nt's.
+        if (p.CalledByDriver && !IsInDriver(p.ReturnAddress)) return NameOf(p.EnteredFrom);
+        // The innermost driver frame: a wrapper of nt's may lie between.
         foreach (var frame in Frames(p))
             if (frame.Module is not (null or "nt")) return NameOf(frame.Address.Value);
         return NameOf(p.ReturnAddress);

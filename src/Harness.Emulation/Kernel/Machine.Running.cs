@@ -107,7 +107,15 @@ internal sealed partial class Machine
         p.Registers.Tsc = NtData.InterruptTime(Memory) * 300;
         var retired = p.Cpu.InstructionsRetired;
         var exit = p.Cpu.Run(StretchOf(p));
+        // A stretch that ends with the call itself: who called is known only now.
+        if (exit.Kind == CpuExitKind.Budget && NtImage.Contains(p.Registers.Rip)) exit = p.Cpu.Run(1);
         Spend(p, (uint)(p.Cpu.InstructionsRetired - retired) + (exit.Kind == CpuExitKind.Slot ? StepWork : 0));
+        p.EnteredFrom = exit.Kind == CpuExitKind.Slot && p.Cpu.InstructionsRetired != retired && IsInDriver(p.Cpu.LastTransfer) ? p.Cpu.LastTransfer : 0;
+        if (p.EnteredFrom != 0)
+        {
+            var thread = p.CurrentThread;
+            thread.LastDriverCode = p.EnteredFrom;
+        }
         if (!Finished) Handle(p, exit);
     }
 
@@ -169,7 +177,8 @@ internal sealed partial class Machine
                 Violation(p, exit);
                 break;
             case CpuExitKind.PageableAtDispatch:
-                PageableTouched(p, NameOf(p.Registers.Rip), exit.Address, (int)(exit.Detail >> 8 & 0xFF), (exit.Detail & 0x10000) != 0);
+                if ((exit.Detail & 0x20000) != 0) PageableExecuted(p);
+                else PageableTouched(p, NameOf(p.Registers.Rip), exit.Address, (int)(exit.Detail >> 8 & 0xFF), (exit.Detail & 0x10000) != 0);
                 break;
             case CpuExitKind.Unknown:
                 throw new UnmodelledException("instruction " + exit.Text, "the interpreter doesn't know it");

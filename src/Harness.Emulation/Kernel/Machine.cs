@@ -40,6 +40,9 @@ internal sealed partial class Machine
     private readonly List<Module> _modules = [];
     private readonly bool _fromSeed;
 
+    /// <summary>Sections of the driver that go after DriverEntry.</summary>
+    private IReadOnlyList<ImageSection> _initialization = [];
+
     /// <summary>The processor whose action goes on; set anew before each.</summary>
     private Processor? _acting;
 
@@ -161,6 +164,7 @@ internal sealed partial class Machine
     public void LoadDriver(byte[] file, string fileName)
     {
         var image = DriverImage.Parse(file, fileName);
+        _initialization = [.. image.Sections.Where(section => section.Discardable && section.Rva % 0x1000 == 0 && section.Name.StartsWith("INIT", StringComparison.Ordinal))];
         var start = NtData.TakeImage(Memory, (image.SizeOfImage + 0xFFFFFul) & ~0xFFFFFul);
         var missing = new SortedSet<string>(StringComparer.Ordinal);
         image.Map(Memory, start, import => Resolve(import, missing));
@@ -185,6 +189,8 @@ internal sealed partial class Machine
     public void DriverEntryReturned(DriverObject driver, NtStatus status, IReadOnlyList<string> devices)
     {
         Log(new DriverEntryReturned(ModuleOf(driver.DriverStart), status, devices));
+        // Initialization code is used once (learn.microsoft.com, "Making Drivers Pageable"): whoever calls it later finds nothing there.
+        foreach (var section in _initialization) Memory.Unmap(driver.DriverStart + section.Rva, section.Size);
         if (status.IsSuccess) Ready?.Invoke();
         else Finished = true;
     }

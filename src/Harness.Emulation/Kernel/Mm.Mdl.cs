@@ -63,6 +63,17 @@ internal static partial class Mm
 
     private static ulong SizeOfMdl(ulong address, ulong length) => MdlSize + ((ulong)Pages(address, length) * 8);
 
+    /// <summary>A process is about to go: the pages that somebody locked in it and has not unlocked are the end of the machine.</summary>
+    public static void RequireUnlocked(Machine machine, Structures.Process process)
+    {
+        if (process.LockedPages == 0) return;
+        var m = machine.Memory;
+        var record = Ex.Records(m).FirstOrDefault(record => record.Tag == Ex.TagOf("Mdl ") && m.ReadU64(record.Block + 0x10) == process.Address && (m.ReadU16(record.Block + 0xA) & PagesLocked) != 0);
+        var block = record.Address == 0 ? null : Ex.Told(machine, record);
+        var by = block?.AllocatedBy is [var first, ..] ? first : "nt";
+        throw new DriverFaultException("locked-pages-at-exit", by, $"{process.LockedPages} pages of {machine.ProcessName(process)} are still locked{(by == "nt" ? "" : $" by an MDL that {by} allocated")} when the process goes (Windows: bug check 0x76, PROCESS_HAS_LOCKED_PAGES).") { Block = block };
+    }
+
     private static ulong CreateMdl(Machine machine, ulong address, uint length)
     {
         var m = machine.Memory;
@@ -81,6 +92,7 @@ internal static partial class Mm
     {
         if (p.Arg32(1) > 0x7FFFFFFF) return p.Return();
         var mdl = CreateMdl(p.Machine, p.Arg(0), p.Arg32(1));
+        Ex.OwnedByCaller(p.Machine, mdl);
         if (p.Arg(4) == 0) return p.Return(mdl);
         var irp = new Irp(p.Memory, p.Arg(4));
         if (p.Arg8(2) == 0 || irp.MdlAddress == 0)
@@ -117,7 +129,16 @@ internal static partial class Mm
         for (var page = address & ~0xFFFul; page < address + length; page += 0x1000)
             if ((p.Memory.AccessOf(page) & wanted) == 0) throw new RaisedStatusException(NtStatus.AccessViolation);
         FillFrames(p, mdl);
-        p.Memory.WriteU64(mdl + 0x10, AddressMap.IsUser(address) ? p.CurrentProcess.Address : 0);
+        p.Memory.WriteU64(mdl + 0x10, 0);
+        if (AddressMap.IsUser(address))
+        {
+            var process = p.CurrentProcess;
+            p.Memory.WriteU64(mdl + 0x10, process.Address);
+            process.LockedPages += (ulong)PagesOf(p, mdl);
+            // Locked pages stay, at whatever IRQL; that they may be paged out again after the unlocking is not modelled.
+            for (var page = address & ~0xFFFul; page < address + length; page += 0x1000)
+                if (p.Memory.AccessOf(page) is var access && (access & PageAccess.Pageable) != 0) p.Memory.Protect(page, 0x1000, access & ~PageAccess.Pageable);
+        }
         SetFlags(p, mdl, (ushort)(FlagsOf(p, mdl) | PagesLocked | (write ? WriteOperation : 0)));
     }
 
@@ -127,6 +148,11 @@ internal static partial class Mm
         if ((FlagsOf(p, mdl) & PagesLocked) == 0) throw new BugCheckException(0x4E, 7, p.Memory.ReadU64(mdl + MdlSize), 0, 0);
         if ((FlagsOf(p, mdl) & MappedToSystemVa) != 0) Unmap(p, mdl);
         SetFlags(p, mdl, (ushort)(FlagsOf(p, mdl) & ~(PagesLocked | WriteOperation)));
+        if (p.Memory.ReadU64(mdl + 0x10) is not 0 and var owner)
+        {
+            var process = new Structures.Process(p.Memory, owner);
+            process.LockedPages -= (ulong)PagesOf(p, mdl);
+        }
         p.Memory.WriteU64(mdl + 0x10, 0);
     }
 

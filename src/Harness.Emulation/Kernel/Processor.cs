@@ -80,6 +80,12 @@ internal sealed class Processor(Machine machine, int number)
     /// <summary>Who called the current routine.</summary>
     public ulong ReturnAddress => Memory.ReadU64(FrameTop);
 
+    /// <summary>The instruction of a driver that led to this step; 0: nt itself went on. Set anew before each step.</summary>
+    public ulong EnteredFrom { get; set; }
+
+    /// <summary>This step is a routine's first, and a driver called it, or jumped to it as its own last act (a tail call).</summary>
+    public bool CalledByDriver => _step == 0 && EnteredFrom != 0;
+
     /// <summary>The routine's argument, counted from 0, from its home on the caller's stack.</summary>
     public ulong Arg(int index) => Memory.ReadU64(FrameTop + 8 + ((ulong)index * 8));
 
@@ -184,7 +190,7 @@ internal sealed class Processor(Machine machine, int number)
         {
             Registers.Rsp = Registers.Rbp - 0x80 - Routine.TrapFrameOffset;
         }
-        if (_step == 0 && _routine.Objects.Count > 0 && Machine.IsInDriver(ReturnAddress))
+        if (_routine.Objects.Count > 0 && CalledByDriver)
         {
             foreach (var (argument, bytes) in _routine.Objects)
                 if (Arg(argument) is not 0 and var at) DriverMemory.Require(this, at, bytes, write: true);

@@ -15,7 +15,7 @@ internal static partial class Ps
         // Local 0: the process.
         nt.Add("NtTerminateProcess", 1, TerminateProcess, SelfTerminated);
         nt.Add("NtTerminateThread", TerminateThread, SelfTerminated);
-        nt.Add("PsTerminateSystemThread", p => p.Call("PspExitThread", 1, p.Arg(0)), SelfTerminated);
+        nt.Add("PsTerminateSystemThread", p => p.CurrentThread.IsSystemThread ? p.Call("PspExitThread", 1, p.Arg(0)) : p.Return(NtStatus.InvalidParameter), SelfTerminated);
         nt.Add("PsExitSpecialApc", ExitSpecialApc, p => p.Return());
         nt.Add("PspExitNormalApc", ExitNormalApc);
         nt.Add("PspExitThread", 2, ExitThread, AwaitOtherThreads, OtherThreadEnded, CancelIo, IoIsCancelled, HandlesAreClosed);
@@ -156,6 +156,7 @@ internal static partial class Ps
         thread.ExitStatus = new NtStatus(p.Arg32(0));
         thread.ExitTime = Machine.BootTime + NtData.InterruptTime(p.Memory);
         var name = machine.ProcessName(process);
+        if (p[0] != 0) Mm.RequireUnlocked(machine, process);
         var apcs = thread.ApcState;
         if (!apcs.List(ProcessorMode.KernelMode).IsEmpty) throw new BugCheckException(0x20, apcs.List(ProcessorMode.KernelMode).Flink - 0x10, 0, p.Irql, 1);
         foreach (var entry in apcs.List(ProcessorMode.UserMode).Entries()) new ListHead(p.Memory, entry).Remove();

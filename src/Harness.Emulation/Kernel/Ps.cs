@@ -36,7 +36,7 @@ internal static partial class Ps
     public static Structures.Process CreateProcess(Machine machine, string image, ulong pid, ulong directory, bool listed = true)
     {
         var m = machine.Memory;
-        var process = new Structures.Process(m, Ob.Create(machine, Ob.ProcessType, Structures.Process.Size));
+        var process = new Structures.Process(m, Ob.Create(machine, Ob.ProcessType, Structures.Process.Size + Structures.Process.OwnSize));
         process.Header.Initialize(DispatcherType.Process, 0x438, 0);
         process.DirectoryTableBase = directory;
         process.ThreadListHeadOfKernel.Initialize();
@@ -55,7 +55,7 @@ internal static partial class Ps
     public static Structures.Thread CreateThread(Machine machine, Structures.Process process, bool system, byte priority = NormalPriority)
     {
         var m = machine.Memory;
-        var thread = new Structures.Thread(m, Ob.Create(machine, Ob.ThreadType, Structures.Thread.Size));
+        var thread = new Structures.Thread(m, Ob.Create(machine, Ob.ThreadType, Structures.Thread.Size + Structures.Thread.OwnSize));
         thread.Header.Initialize(DispatcherType.Thread, 0x430, 0);
         var limit = NtData.TakeStack(m, AddressMap.StackStride) + (AddressMap.StackStride - AddressMap.StackBytes);
         m.Map(limit, AddressMap.StackBytes, PageAccess.Read | PageAccess.Write);

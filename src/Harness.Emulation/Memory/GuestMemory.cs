@@ -12,11 +12,13 @@ public sealed unsafe class GuestMemory
     /// <summary>Bytes in a page.</summary>
     public const int PageSize = 4096;
 
+    /// <summary>The IRQL from which nobody could page anything in.</summary>
+    internal const int DispatchLevel = 2;
+
     /// <summary>Shadow of bytes that nobody has written yet. Any store takes it away; reading them is nobody's business.</summary>
     public const byte Undefined = 1;
 
     private const ulong OffsetMask = PageSize - 1;
-    private const int DispatchLevel = 2;
 
     private readonly PageFrames _frames = new();
     private readonly PageTable _table = new();

@@ -251,12 +251,32 @@ public sealed class JudgeTests
 
         var wrong = Judge.Of(Tale.Run(Outcome.Ended, more: promise), Tale.Sound().Evidence.With<IrpCompleted>(o => o with { Status = NtStatus.Success }));
         wrong.Verdict.Should().Be(Verdict.Fail);
-        var finding = wrong.Findings.Should().ContainSingle().Subject;
-        finding.Id.Should().Be("promise-broken-request-status");
+        wrong.Findings.Select(f => f.Id).Should().Equal("cancelled-with-other-status", "promise-broken-request-status");
+        var finding = wrong.Findings[1];
         finding.Driver.Should().Be("guilty.sys");
 
         var silent = Judge.Of(Tale.Run(Outcome.Ended, more: promise), Tale.Sound().Evidence.Without<IrpCompleted>());
         silent.Verdict.Should().Be(Verdict.Inconclusive);
+    }
+
+    [Fact]
+    public void A_cancel_routine_that_completes_with_another_status_is_a_finding_and_somebody_else_s_completion_is_none()
+    {
+        var own = Judge.Of(Tale.Run(Outcome.Ended), Tale.Sound().Evidence.With<IrpCompleted>(o => o with { Status = NtStatus.Success }));
+        own.Findings.Should().ContainSingle().Which.Id.Should().Be("cancelled-with-other-status");
+
+        var foreign = Judge.Of(Tale.Run(Outcome.Ended), Tale.Sound().Evidence.With<IrpCompleted>(o => o with { Status = NtStatus.Success, By = "other.sys+0x10" }));
+        foreign.Findings.Should().BeEmpty();
+    }
+
+    [Fact]
+    public void A_client_that_goes_long_after_it_was_killed_went_late()
+    {
+        TimeSpan End(double seconds) => Tale.Sound().Evidence.OfType<TerminateRequested>().First().At + TimeSpan.FromSeconds(seconds);
+        Judgement After(double seconds) => Judge.Of(Tale.Run(Outcome.Ended), Tale.Sound().Evidence.With<ProcessEnded>(o => o with { At = End(seconds) }));
+
+        After(29).Findings.Should().BeEmpty();
+        After(31).Findings.Should().ContainSingle().Which.Should().BeEquivalentTo(new { Id = "ended-late", Driver = "guilty.sys" });
     }
 
     [Fact]

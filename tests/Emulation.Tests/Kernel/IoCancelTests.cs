@@ -83,6 +83,18 @@ public sealed class IoCancelTests
     }
 
     [Fact]
+    public void A_dispatch_routine_that_keeps_a_critical_region_ends_the_run_and_is_named()
+    {
+        foreach (var variant in Variants)
+        {
+            var run = Asking(variant, 0x22202C);
+
+            run.The<DriverFault>().Id.Should().Be("critical-region-not-left", variant);
+            run.The<DriverFault>().By.Should().StartWith("kernel-probe.sys+");
+        }
+    }
+
+    [Fact]
     public void A_dispatch_routine_that_returns_at_another_IRQL_ends_the_run_and_is_named()
     {
         foreach (var variant in Variants)
@@ -99,7 +111,6 @@ public sealed class IoCancelTests
     [InlineData(0x222020, 0x44)]
     [InlineData(0x222024, 0x48)]
     [InlineData(0x222028, 0x35)]
-    [InlineData(0x22202C, 0x01)]
     [InlineData(0x22203C, 0x0A)]
     public void What_stops_NT_stops_the_machine(uint question, uint code)
     {

@@ -25,7 +25,7 @@ public sealed class UsageTests
     [InlineData("--ioctl: 'hang' is neither a number nor a request of myfault.sys's", "run", "--ioctl", "hang")]
     [InlineData("--input: 'xyz' is not bytes", "run", "--input", "xyz")]
     [InlineData("--input: there is no file nowhere.bin", "run", "--input", "@nowhere.bin")]
-    [InlineData("--expect: 'maybe' is neither zombie nor ended", "run", "--expect", "maybe")]
+    [InlineData("--expect: 'maybe' is none of zombie, ended and cancelled", "run", "--expect", "maybe")]
     [InlineData("--format: there is no format 'xml'", "run", "--format", "xml")]
     [InlineData("--target: there is no target 'emulate'; did you mean 'emulated'?", "run", "--target", "emulate")]
     [InlineData("--target: 'local' is not available here", "run", "--target", "local")]

@@ -9,7 +9,17 @@ internal readonly record struct Process(GuestMemory Memory, ulong Address)
     /// <summary>sizeof(EPROCESS) on x64, build 19041.</summary>
     public const int Size = 0xA40;
 
+    /// <summary>Bytes behind the EPROCESS: the harness's own.</summary>
+    public const int OwnSize = 0x10;
+
     public bool IsNull => Address == 0;
+
+    /// <summary>User pages that MDLs of drivers keep locked.</summary>
+    public ulong LockedPages
+    {
+        get => Memory.ReadU64(Address + Size);
+        set => Memory.WriteU64(Address + Size, value);
+    }
 
     public DispatcherHeader Header => new(Memory, Address);
 

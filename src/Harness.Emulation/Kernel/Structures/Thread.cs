@@ -9,7 +9,17 @@ internal readonly record struct Thread(GuestMemory Memory, ulong Address)
     /// <summary>sizeof(ETHREAD) on x64, build 19041.</summary>
     public const int Size = 0x898;
 
+    /// <summary>Bytes behind the ETHREAD: the harness's own.</summary>
+    public const int OwnSize = 0x10;
+
     public bool IsNull => Address == 0;
+
+    /// <summary>The instruction by which a driver's code last left for nt on this thread: the last resort when a stack names no driver.</summary>
+    public ulong LastDriverCode
+    {
+        get => Memory.ReadU64(Address + Size);
+        set => Memory.WriteU64(Address + Size, value);
+    }
 
     public DispatcherHeader Header => new(Memory, Address);
 
