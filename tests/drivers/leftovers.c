@@ -6,7 +6,7 @@
  *  1 an MDL                                    6 a handle
  *  2 a string                                  7 a reference to an event
  *  3 a lookaside list                          8 a reference to the client's process
- *  4 an ERESOURCE
+ *  4 an ERESOURCE                              9 a reference to a thread of its own that has ended
  */
 
 #include "device.h"
@@ -28,12 +28,14 @@ typedef struct _LEFTOVERS {
     HANDLE Handle;
     PVOID Event;
     PEPROCESS Process;
+    PVOID Thread;
     PIRP volatile Irp;
 } LEFTOVERS;
 
 static KDEFERRED_ROUTINE LeftoversExpired;
 static DRIVER_DISPATCH LeftoversControl;
 static DRIVER_UNLOAD LeftoversUnload;
+static KSTART_ROUTINE LeftoversRuns;
 
 static const WCHAR DeviceName[] = L"\\Device\\Leftovers";
 static const WCHAR LinkName[] = L"\\DosDevices\\Leftovers";
@@ -85,6 +87,24 @@ static VOID LeftoversOpen(_Inout_ LEFTOVERS *Device)
     }
 }
 
+_Use_decl_annotations_
+static VOID NTAPI LeftoversRuns(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+
+    PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static VOID LeftoversStart(_Inout_ LEFTOVERS *Device)
+{
+    HANDLE handle;
+
+    if (NT_SUCCESS(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, LeftoversRuns, NULL))) {
+        ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, NULL, KernelMode, &Device->Thread, NULL);
+        ZwClose(handle);
+    }
+}
+
 static VOID LeftoversMake(_Inout_ LEFTOVERS *Device)
 {
     UNICODE_STRING text;
@@ -94,6 +114,7 @@ static VOID LeftoversMake(_Inout_ LEFTOVERS *Device)
     Device->Mdl = IoAllocateMdl(Device, sizeof(*Device), FALSE, FALSE, NULL);
     LeftoversRegister(Device);
     LeftoversOpen(Device);
+    LeftoversStart(Device);
     PsLookupProcessByProcessId(PsGetCurrentProcessId(), &Device->Process);
 }
 
@@ -148,6 +169,13 @@ static VOID LeftoversTakeBack(_Inout_ LEFTOVERS *Device)
 
     if (Device->Process != NULL && Device->Kind != 8) {
         ObDereferenceObject(Device->Process);
+    }
+
+    if (Device->Thread != NULL) {
+        KeWaitForSingleObject(Device->Thread, Executive, KernelMode, FALSE, NULL);
+        if (Device->Kind != 9) {
+            ObDereferenceObject(Device->Thread);
+        }
     }
 }
 

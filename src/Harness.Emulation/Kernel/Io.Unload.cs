@@ -91,8 +91,14 @@ internal static partial class Io
             if (IsIn(m.ReadU64(item + 0x10)) || IsIn(m.ReadU64(item + 0x20)))
                 yield return Left("work-item-left-at-unload", $"A work item was still queued, {machine.NameOf(IsIn(m.ReadU64(item + 0x10)) ? m.ReadU64(item + 0x10) : m.ReadU64(item + 0x20))},");
         foreach (var entry in NtData.System(m).ThreadListHead.Entries())
-            if (new Structures.Thread(m, entry - 0x4E8) is var thread && thread.State != ThreadState.Terminated && IsIn(thread.StartAddress))
+        {
+            var thread = new Structures.Thread(m, entry - 0x4E8);
+            if (!IsIn(thread.StartAddress)) continue;
+            if (thread.State != ThreadState.Terminated)
                 yield return Left("thread-left-at-unload", $"The system thread {thread.UniqueThread} that began at {machine.NameOf(thread.StartAddress)} was still there");
+            else if (ObjectHeader.Of(m, thread.Address).HandleCount == 0)
+                yield return Left("reference-left-at-unload", $"The system thread {thread.UniqueThread} that began at {machine.NameOf(thread.StartAddress)} had ended, and a reference to it was kept");
+        }
         for (var device = driver.DeviceObject; !device.IsNull; device = device.NextDevice)
             yield return Left("device-left-at-unload", $"The device {NameOf(machine, device)} was still there");
         foreach (var link in Ob.DanglingLinks(machine))

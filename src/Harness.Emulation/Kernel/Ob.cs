@@ -182,8 +182,8 @@ internal static partial class Ob
     }
 
     /// <summary>
-    /// Events, semaphores and ended processes that have no handle any more and are still there: somebody keeps a reference. Of other types
-    /// nt itself may keep one.
+    /// Events, semaphores and ended processes that have no handle any more and are still there: somebody keeps a reference. To objects of other
+    /// types nt itself may keep one.
     /// </summary>
     public static IEnumerable<ulong> KeptByReference(GuestMemory m)
     {
@@ -194,7 +194,8 @@ internal static partial class Ob
             var named = new ObjectHeader(m, record.Block + NameInfoSize);
             var header = record.Length > NameInfoSize + HeaderSize && (named.InfoMask & HasNameInfo) != 0 && types.ContainsValue(named.TypeIndex) ? named : new ObjectHeader(m, record.Block);
             if (!types.ContainsValue(header.TypeIndex) || header.HandleCount != 0 || header.PointerCount <= 0) continue;
-            if (header.TypeIndex == ProcessType && new DispatcherHeader(m, header.Body).SignalState == 0) continue;
+            // A thread that is not gone keeps its process.
+            if (header.TypeIndex == ProcessType && new Structures.Process(m, header.Body) is var process && (process.Header.SignalState == 0 || !process.ThreadListHead.IsEmpty)) continue;
             yield return header.Body;
         }
     }
