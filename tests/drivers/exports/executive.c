@@ -73,6 +73,7 @@ static VOID NTAPI Holder(_In_ PVOID Context)
 
     little.QuadPart = TEST_MILLISECONDS(10);
     ExAcquireFastMutex(&Mutex);
+    KeEnterCriticalRegion();
     ExAcquireResourceSharedLite(&Resource, TRUE);
     KeSetEvent(&Holds, IO_NO_INCREMENT, FALSE);
     ExReleaseFastMutex(&Mutex);
@@ -87,6 +88,7 @@ static VOID NTAPI Holder(_In_ PVOID Context)
     KeDelayExecutionThread(KernelMode, FALSE, &little);
     InterlockedIncrement(&Order);
     ExReleaseResourceLite(&Resource);
+    KeLeaveCriticalRegion();
 
     KeDelayExecutionThread(KernelMode, FALSE, &little);
     InterlockedIncrement(&Order);
