@@ -163,7 +163,7 @@ internal static partial class Ex
         return block;
     }
 
-    private static uint TagOf(string tag) => (uint)(tag[0] | tag[1] << 8 | tag[2] << 16 | tag[3] << 24);
+    public static uint TagOf(string tag) => (uint)(tag[0] | tag[1] << 8 | tag[2] << 16 | tag[3] << 24);
 
     private static string TagText(uint tag) => string.Concat(Enumerable.Range(0, 4).Select(i => (char)(tag >> (8 * i) & 0x7F)).Select(c => c is < ' ' or '\x7f' ? '.' : c));
 

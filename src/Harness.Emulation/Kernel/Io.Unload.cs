@@ -105,7 +105,9 @@ internal static partial class Io
             if (IsIn(callback)) yield return Left("callback-left-at-unload", $"The callback {machine.NameOf(callback)} was still registered");
         // nt keeps no handles in the table of System: what is open there was opened by a driver.
         foreach (var (handle, body) in Ob.Handles(NtData.System(m)))
-            yield return Left("handle-left-at-unload", $"The handle 0x{handle:x} of the System process, {NtData.ObjectTypes[Ob.TypeOf(m, body) - 2]}{(Ob.NameOf(machine, body) is { } named ? " " + named : "")}, was still open");
+            yield return Left("handle-left-at-unload", $"The handle 0x{handle:x} of the System process, to the {Ob.Described(machine, body)}, was still open");
+        foreach (var body in Ob.KeptByReference(m).Except(Ke.Waits(m).Select(wait => wait.Object)))
+            yield return Left("reference-left-at-unload", $"The {Ob.Described(machine, body)} had no handle any more, and a reference to it was kept");
         foreach (var leak in Ex.Records(m).Where(record => !record.IsFreed && record.Owner == driver.DriverStart).GroupBy(record => record.Tag))
         {
             var first = Ex.Told(machine, leak.First());
