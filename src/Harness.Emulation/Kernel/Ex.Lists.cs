@@ -43,14 +43,14 @@ internal static partial class Ex
         nt.Add("ExInterlockedInsertHeadList", p => Locked(p, p.Arg(2), () =>
         {
             var list = new ListHead(p.Memory, p.Arg(0));
-            var first = list.IsEmpty ? 0 : list.Flink;
+            var first = list.IsEmpty ? 0 : Entry(p, list.Flink);
             list.InsertHead(new ListHead(p.Memory, p.Arg(1)));
             return first;
         }));
         nt.Add("ExInterlockedInsertTailList", p => Locked(p, p.Arg(2), () =>
         {
             var list = new ListHead(p.Memory, p.Arg(0));
-            var last = list.IsEmpty ? 0 : list.Blink;
+            var last = list.IsEmpty ? 0 : Entry(p, list.Blink);
             list.InsertTail(new ListHead(p.Memory, p.Arg(1)));
             return last;
         }));
@@ -58,8 +58,8 @@ internal static partial class Ex
         {
             var list = new ListHead(p.Memory, p.Arg(0));
             if (list.IsEmpty) return 0;
-            var first = list.Flink;
-            var next = p.Memory.ReadU64(first);
+            var first = Entry(p, list.Flink);
+            var next = Entry(p, p.Memory.ReadU64(first));
             list.Flink = next;
             p.Memory.WriteU64(next + 8, list.Address);
             return first;
@@ -94,6 +94,13 @@ internal static partial class Ex
             p.Memory.WriteU64(p.Arg(0), p.Memory.ReadU64(p.Arg(0)) + p.Arg32(1));
             return p.Return();
         });
+    }
+
+    /// <summary>An entry of a driver's list, which nt writes to as if the driver did.</summary>
+    private static ulong Entry(Processor p, ulong entry)
+    {
+        DriverMemory.Require(p, entry, 0x10, write: true);
+        return entry;
     }
 
     private static void SetSList(Processor p, ulong first, int change)

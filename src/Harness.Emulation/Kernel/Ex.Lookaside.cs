@@ -8,6 +8,9 @@ namespace Harness.Emulation.Kernel;
 /// </summary>
 internal static partial class Ex
 {
+    /// <summary>GENERAL_LOOKASIDE.ListEntry: nt adjusts the depth of each list that it finds here.</summary>
+    public const ulong LookasideEntry = 0x40;
+
     private static void DefineLookaside(NtRoutines nt)
     {
         // (Lookaside, Allocate, Free, Flags, Size, Tag, Depth)
@@ -15,8 +18,13 @@ internal static partial class Ex
         nt.Add("ExInitializePagedLookasideList", p => InitializeLookaside(p, p.Arg32(3) | Paged, p.Arg(4), p.Arg32(5)));
         // (Lookaside, Allocate, Free, PoolType, Flags, Size, Tag, Depth)
         nt.Add("ExInitializeLookasideListEx", p => InitializeLookaside(p, p.Arg32(3), p.Arg(5), p.Arg32(6)));
-        foreach (var name in (string[])["ExDeleteNPagedLookasideList", "ExDeletePagedLookasideList", "ExDeleteLookasideListEx", "ExFlushLookasideListEx"])
-            nt.Add(name, p => p.Goto(1), FreeNextOfLookaside);
+        foreach (var name in (string[])["ExDeleteNPagedLookasideList", "ExDeletePagedLookasideList", "ExDeleteLookasideListEx"])
+            nt.Add(name, p =>
+            {
+                TakeOff(NtData.Lookasides(p.Memory), p.Arg(0) + LookasideEntry);
+                return p.Goto(1);
+            }, FreeNextOfLookaside);
+        nt.Add("ExFlushLookasideListEx", p => p.Goto(1), FreeNextOfLookaside);
         // What older headers call instead of inlining it.
         nt.Add("ExAllocateFromNPagedLookasideList", AllocateFromLookaside, p => p.Return(p.Result));
         nt.Add("ExAllocateFromPagedLookasideList", AllocateFromLookaside, p => p.Return(p.Result));
@@ -27,6 +35,7 @@ internal static partial class Ex
     private static Next InitializeLookaside(Processor p, uint type, ulong size, uint tag)
     {
         var (m, list) = (p.Memory, p.Arg(0));
+        TakeOff(NtData.Lookasides(m), list + LookasideEntry);
         m.Fill(list, 0x60, 0);
         // A depth of zero, as Driver Verifier has it: nothing is kept, so that whoever touches a freed entry is seen.
         m.WriteU16(list + 0x12, 256);
@@ -35,7 +44,7 @@ internal static partial class Ex
         m.WriteU32(list + 0x2C, (uint)Math.Max(size, 8));
         m.WriteU64(list + 0x30, p.Arg(1) != 0 ? p.Arg(1) : NtImage.Instance["ExAllocatePoolWithTag"]);
         m.WriteU64(list + 0x38, p.Arg(2) != 0 ? p.Arg(2) : NtImage.Instance["ExFreePool"]);
-        new Structures.ListHead(m, list + 0x40).Initialize();
+        NtData.Lookasides(m).InsertTail(new Structures.ListHead(m, list + LookasideEntry));
         return p.Return(NtStatus.Success);
     }
 

@@ -1,5 +1,6 @@
 using Harness.Core.Nt;
 using Harness.Emulation.Kernel.Structures;
+using Harness.Emulation.Memory;
 
 namespace Harness.Emulation.Kernel;
 
@@ -32,6 +33,15 @@ internal static partial class Ex
         return p.Return();
     }
 
+    /// <summary>The functions of ExRegisterCallback that are still registered.</summary>
+    public static IEnumerable<ulong> RegisteredCallbacks(GuestMemory m)
+    {
+        var tag = TagOf(RegistrationTag);
+        return Records(m).Where(record => record.Tag == tag && !record.IsFreed).Select(record => m.ReadU64(record.Block + 0x18));
+    }
+
+    private const string RegistrationTag = "CbRg";
+
     /// <summary>CALLBACK_OBJECT: RegisteredCallbacks +0x10, AllowMultipleCallbacks +0x20. A registration: links +0, object +0x10, function +0x18, context +0x20.</summary>
     private static void DefineCallbacks(NtRoutines nt)
     {
@@ -57,7 +67,7 @@ internal static partial class Ex
         {
             var list = new ListHead(p.Memory, p.Arg(0) + 0x10);
             if (!list.IsEmpty && p.Memory.ReadU8(p.Arg(0) + 0x20) == 0) return p.Return();
-            var registration = Allocate(p.Machine, NonPaged, 0x30, "CbRg");
+            var registration = Allocate(p.Machine, NonPaged, 0x30, RegistrationTag);
             for (var i = 0; i < 3; i++) p.Memory.WriteU64(registration + 0x10 + ((ulong)i * 8), p.Arg(i));
             list.InsertTail(new ListHead(p.Memory, registration));
             Ob.Reference(p.Memory, p.Arg(0));
@@ -90,7 +100,7 @@ internal static partial class Ex
         // ExAllocateTimer(Callback, CallbackContext, Attributes)
         nt.Add("ExAllocateTimer", 1, p =>
         {
-            var timer = Allocate(p.Machine, NonPaged, 0xA0, "ExTm");
+            var timer = OwnedByCaller(p.Machine, Allocate(p.Machine, NonPaged, 0xA0, "ExTm"));
             p[0] = timer;
             p.Memory.Fill(timer, 0xA0, 0);
             // EX_TIMER_NOTIFICATION, 0x80000000.

@@ -107,6 +107,11 @@ internal static partial class Ex
     /// <summary>The mutex goes to the thread that waits longest, or is free.</summary>
     private static void GiveMutex(Processor p)
     {
+        if (p.Memory.ReadU64(p.Arg(0) + 8) != p.CurrentThread.Address)
+        {
+            var by = p.Machine.CallerOf(p);
+            throw new DriverFaultException("mutex-not-owned", by, $"{by} releases the mutex at {new KernelAddress(p.Arg(0))}, which its thread has not acquired: from here on two threads can own it.");
+        }
         p.Memory.WriteU64(p.Arg(0) + 8, 0);
         var count = (int)p.Memory.ReadU32(p.Arg(0)) + 1;
         p.Memory.WriteU32(p.Arg(0), (uint)count);

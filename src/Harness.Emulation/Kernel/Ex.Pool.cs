@@ -13,6 +13,9 @@ internal static partial class Ex
     /// <summary>Shadow values of pool bytes: outside any allocation, freed, an IRP that no driver has any more.</summary>
     public const byte ShadowOutside = 0x81, ShadowFreed = 0x82, ShadowCompleted = 0x83;
 
+    /// <summary>POOL_FLAG_PAGED (wdm.h).</summary>
+    public const ulong PoolFlagPaged = 0x100;
+
     private const ulong HeaderSize = 0x10, Gap = 0x10;
 
     private static void DefinePool(NtRoutines nt)
@@ -21,10 +24,10 @@ internal static partial class Ex
         nt.Add("ExAllocatePool", p => p.Return(AllocateFresh(p, p.Arg32(0), p.Arg(1), TagOf("None"))));
         nt.Add("ExAllocatePoolWithQuotaTag", p => p.Return(AllocateFresh(p, p.Arg32(0) & 0xFF, p.Arg(1), p.Arg32(2))));
         nt.Add("ExAllocatePoolZero", p => p.Return(AllocateZeroed(p, p.Arg32(0), p.Arg(1), p.Arg32(2))));
-        // POOL_FLAG_UNINITIALIZED 2, POOL_FLAG_NON_PAGED 0x40, POOL_FLAG_PAGED 0x100 (wdm.h); zeroed unless told otherwise.
+        // POOL_FLAG_UNINITIALIZED 2 (wdm.h); zeroed unless told otherwise.
         nt.Add("ExAllocatePool2", p =>
         {
-            var type = (p.Arg(0) & 0x100) != 0 ? Paged : NonPaged;
+            var type = (p.Arg(0) & PoolFlagPaged) != 0 ? Paged : NonPaged;
             return p.Return((p.Arg(0) & 2) != 0 ? AllocateFresh(p, type, p.Arg(1), p.Arg32(2)) : AllocateZeroed(p, type, p.Arg(1), p.Arg32(2)));
         });
         nt.Add("ExFreePoolWithTag", FreeTagged);
@@ -96,7 +99,22 @@ internal static partial class Ex
                 if (Holds(entry)) return $"the DPC in it, at {new KernelAddress(entry - 8)}, is queued";
         foreach (var item in NtData.WorkItems(m).Entries())
             if (Holds(item)) return $"the work item in it, at {new KernelAddress(item)}, is queued";
+        foreach (var resource in NtData.Resources(m).Entries())
+            if (Holds(resource)) return $"the ERESOURCE in it, at {new KernelAddress(resource)}, has not been deleted";
+        foreach (var entry in NtData.Lookasides(m).Entries())
+            if (Holds(entry)) return $"the lookaside list in it, at {new KernelAddress(entry - LookasideEntry)}, has not been deleted";
+        foreach (var (thread, awaited) in Ke.Waits(m))
+            if (Holds(awaited)) return $"thread {thread.UniqueThread} waits for the object in it, at {new KernelAddress(awaited)}";
         return null;
+    }
+
+    /// <summary>nt is about to write where a driver has told it to: that must not have been freed in the meantime.</summary>
+    public static void RequireAlive(Machine machine, ulong address, string what)
+    {
+        var m = machine.Memory;
+        if (!IsPool(address) || m.ReadShadow(address) != ShadowFreed || BlockAt(m, address) is not { } block) return;
+        var by = block.FreedBy is [var first, ..] ? machine.NameOf(first) : machine.ModuleOf(new DriverObject(m, NtData.DriverUnderTest(m)).DriverStart);
+        throw new DriverFaultException("freed-while-in-use", by, $"The pool block at {new KernelAddress(block.Block)} was freed while an IRP was pending whose {what}, at {new KernelAddress(address)}, is in it: nt writes there now.") { Block = Told(machine, block) };
     }
 
     /// <summary>Every allocation that ever was, in the order in which they were made.</summary>

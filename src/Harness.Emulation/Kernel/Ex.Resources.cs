@@ -1,10 +1,11 @@
 using Harness.Core.Nt;
 using Harness.Emulation.Kernel.Structures;
+using Harness.Emulation.Memory;
 
 namespace Harness.Emulation.Kernel;
 
 /// <summary>
-/// ERESOURCE (wdm.h): OwnerTable +0x10, ActiveCount +0x18, Flag +0x1A, SharedWaiters +0x20, ExclusiveWaiters +0x28, OwnerEntry +0x30 (thread,
+/// ERESOURCE (wdm.h): SystemResourcesList +0, OwnerTable +0x10, ActiveCount +0x18, Flag +0x1A, SharedWaiters +0x20, ExclusiveWaiters +0x28, OwnerEntry +0x30 (thread,
 /// count), ActiveEntries +0x40, ContentionCount +0x44, NumberOfSharedWaiters +0x48, NumberOfExclusiveWaiters +0x4C. The owner table holds the
 /// threads that share: {thread, count} of 16 bytes, and in its first entry how many it has room for.
 /// </summary>
@@ -51,13 +52,21 @@ internal static partial class Ex
 
     private static Next InitializeResource(Processor p)
     {
+        TakeOff(NtData.Resources(p.Memory), p.Arg(0));
         p.Memory.Fill(p.Arg(0), ResourceSize, 0);
-        new ListHead(p.Memory, p.Arg(0)).Initialize();
+        NtData.Resources(p.Memory).InsertTail(new ListHead(p.Memory, p.Arg(0)));
         return p.Return(NtStatus.Success);
+    }
+
+    /// <summary>Takes an entry off a list of nt's, if it is on it: of what a driver passes, nothing is known.</summary>
+    private static void TakeOff(ListHead list, ulong entry)
+    {
+        if (list.Entries().Contains(entry)) new ListHead(list.Memory, entry).Remove();
     }
 
     private static void ForgetResource(Processor p)
     {
+        TakeOff(NtData.Resources(p.Memory), p.Arg(0));
         foreach (var field in (ulong[])[0x10, 0x20, 0x28])
             if (p.Memory.ReadU64(p.Arg(0) + field) is var block and not 0)
             {
@@ -66,7 +75,13 @@ internal static partial class Ex
             }
     }
 
-    private static bool IsExclusive(Processor p) => (p.Memory.ReadU16(p.Arg(0) + 0x1A) & OwnedExclusive) != 0;
+    /// <summary>The resources that a thread holds, and how often.</summary>
+    public static IEnumerable<(ulong Resource, uint Count)> HeldResources(GuestMemory m, Structures.Thread thread) =>
+        NtData.Resources(m).Entries().Select(resource => (resource, HeldBy(m, resource, thread.Address))).Where(held => held.Item2 != 0);
+
+    private static bool IsExclusive(Processor p) => IsExclusive(p.Memory, p.Arg(0));
+
+    private static bool IsExclusive(GuestMemory m, ulong resource) => (m.ReadU16(resource + 0x1A) & OwnedExclusive) != 0;
 
     private static ulong ResourceOwner(Processor p) => p.Memory.ReadU64(p.Arg(0) + 0x30);
 
@@ -89,19 +104,23 @@ internal static partial class Ex
     }
 
     /// <summary>How often a thread holds the resource, in either way.</summary>
-    private static uint HeldBy(Processor p, ulong thread)
+    private static uint HeldBy(Processor p, ulong thread) => HeldBy(p.Memory, p.Arg(0), thread);
+
+    private static uint HeldBy(GuestMemory m, ulong resource, ulong thread)
     {
-        if (IsExclusive(p)) return ResourceOwner(p) == thread ? Field(p, 0x38) : 0;
-        var entry = SharerOf(p, thread);
-        return entry == 0 ? 0 : p.Memory.ReadU32(entry + 8);
+        if (IsExclusive(m, resource)) return m.ReadU64(resource + 0x30) == thread ? m.ReadU32(resource + 0x38) : 0;
+        var entry = SharerOf(m, resource, thread);
+        return entry == 0 ? 0 : m.ReadU32(entry + 8);
     }
 
-    private static ulong SharerOf(Processor p, ulong thread)
+    private static ulong SharerOf(Processor p, ulong thread) => SharerOf(p.Memory, p.Arg(0), thread);
+
+    private static ulong SharerOf(GuestMemory m, ulong resource, ulong thread)
     {
-        var table = p.Memory.ReadU64(p.Arg(0) + 0x10);
+        var table = m.ReadU64(resource + 0x10);
         if (table == 0) return 0;
-        for (var i = 1ul; i <= p.Memory.ReadU32(table + 8); i++)
-            if (p.Memory.ReadU64(table + (i * 16)) == thread) return table + (i * 16);
+        for (var i = 1ul; i <= m.ReadU32(table + 8); i++)
+            if (m.ReadU64(table + (i * 16)) == thread) return table + (i * 16);
         return 0;
     }
 

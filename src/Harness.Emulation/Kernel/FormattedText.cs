@@ -14,7 +14,8 @@ internal static class FormattedText
     /// <param name="format">The format's own characters.</param>
     /// <param name="arguments">Address of the first argument.</param>
     /// <param name="wide">The format is of wide characters, so %s and %c are too.</param>
-    public static string Of(Processor p, string format, ulong arguments, bool wide)
+    /// <param name="toDebugger">DbgPrint and its like, which take wide characters at PASSIVE_LEVEL only.</param>
+    public static string Of(Processor p, string format, ulong arguments, bool wide, bool toDebugger = false)
     {
         var text = new StringBuilder();
         var next = arguments;
@@ -26,6 +27,7 @@ internal static class FormattedText
                 continue;
             }
             var conversion = Conversion.Parse(p, format, ref i, ref next);
+            if (toDebugger && conversion.IsUnicode(wide)) Contracts.RequirePassiveFor(p, conversion.ToString());
             text.Append(conversion.Letter switch
             {
                 '\0' => "",
@@ -110,10 +112,21 @@ internal static class FormattedText
             'C' => Pad(((char)(IsWide(!wide) ? (ushort)value : (byte)value)).ToString()),
             's' => Text(p, value, IsWide(wide)),
             'S' => Text(p, value, IsWide(!wide)),
-            'Z' => Counted(p, value, _size is "w" or "l"),
+            'Z' => Counted(p, value, IsWide(otherwise: false)),
             'f' or 'F' or 'e' or 'E' or 'g' or 'G' => Floating(BitConverter.UInt64BitsToDouble(value)),
-            _ => throw new UnmodelledException("nt!" + p.RoutineName, $"the format %{_size}{Letter}"),
+            _ => throw new UnmodelledException("nt!" + p.RoutineName, "the format " + ToString()),
         };
+
+        /// <summary>Converts wide characters to narrow ones.</summary>
+        public readonly bool IsUnicode(bool wide) => Letter switch
+        {
+            'c' or 's' => IsWide(wide),
+            'C' or 'S' => IsWide(!wide),
+            'Z' => IsWide(otherwise: false),
+            _ => false,
+        };
+
+        public override readonly string ToString() => $"%{_size}{Letter}";
 
         private readonly bool IsWide(bool otherwise) => _size switch
         {

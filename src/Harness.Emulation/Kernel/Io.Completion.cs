@@ -32,6 +32,8 @@ internal static partial class Io
             machine.Log(new DriverFault("completed-with-cancel-routine", by, $"IoCompleteRequest was called for IRP {new KernelAddress(irp.Address)} while its cancel routine {machine.NameOf(irp.CancelRoutine)} was still set: a cancel that comes now calls it for a completed IRP.", Fatal: false, []));
         if (irp.Status == NtStatus.Pending)
             machine.Log(new DriverFault("completed-with-status-pending", by, $"IRP {new KernelAddress(irp.Address)} was completed with STATUS_PENDING.", Fatal: false, []));
+        if (Ke.HeldSpinLock(p) is not 0 and var held)
+            machine.LogOnce(new DriverFault("completed-under-spin-lock", by, $"{by} calls IoCompleteRequest while it holds the spin lock {Machine.NameOfLock(held)}: a completion routine that wants the lock spins for ever.", Fatal: false, []));
         return p.Goto(1);
     }
 
@@ -130,6 +132,7 @@ internal static partial class Io
 
     private static void WriteIosb(Processor p, Irp irp)
     {
+        Ex.RequireAlive(p.Machine, irp.UserIosb, "status block");
         p.Memory.WriteU32(irp.UserIosb, irp.Status.Value);
         p.Memory.WriteU64(irp.UserIosb + 8, irp.Information);
     }
@@ -160,7 +163,7 @@ internal static partial class Io
         if (!status.IsError || irp.PendingReturned && !synchronous)
         {
             TryWriteIosb(p, irp);
-            if (irp.UserEvent != 0) Ke.SetEvent(machine, new DispatcherHeader(p.Memory, irp.UserEvent));
+            SignalUserEvent(p, irp);
             if (!file.IsNull && (file.IsSynchronous || irp.UserEvent == 0)) Finish(machine, file, status);
             Post(machine, irp, file);
         }
@@ -169,7 +172,7 @@ internal static partial class Io
             if (ownEvent)
             {
                 TryWriteIosb(p, irp);
-                if (irp.UserEvent != 0) Ke.SetEvent(machine, new DispatcherHeader(p.Memory, irp.UserEvent));
+                SignalUserEvent(p, irp);
             }
             else
             {
@@ -182,6 +185,13 @@ internal static partial class Io
         if (!file.IsNull && IrpsOfFile(file).Contains(irp)) Ob.DereferenceNow(machine, irp.Thread.Address);
         irp.ThreadListEntry.Remove();
         FreeIrp(machine, irp);
+    }
+
+    private static void SignalUserEvent(Processor p, Irp irp)
+    {
+        if (irp.UserEvent == 0) return;
+        Ex.RequireAlive(p.Machine, irp.UserEvent, "event");
+        Ke.SetEvent(p.Machine, new DispatcherHeader(p.Memory, irp.UserEvent));
     }
 
     private static void Finish(Machine machine, FileObject file, NtStatus status)
@@ -203,6 +213,7 @@ internal static partial class Io
             information = length;
         }
         TellLeak(machine, irp, top, information);
+        if (information != 0) Ex.RequireAlive(machine, irp.UserBuffer, "output buffer");
         if (IsWritable(p.Memory, irp.UserBuffer, information) || irp.RequestorMode == ProcessorMode.KernelMode) machine.Copy(irp.UserBuffer, irp.SystemBuffer, information);
     }
 

@@ -30,7 +30,7 @@ internal static partial class Io
             if (p.Arg8(1) > LargestErrorLogEntry) return p.Return();
             var entry = Ex.Allocate(p.Machine, Ex.NonPaged, p.Arg8(1), "IoEr");
             p.Memory.Fill(entry, p.Arg8(1), 0);
-            return p.Return(entry);
+            return p.Return(Ex.OwnedByCaller(p.Machine, entry));
         });
         nt.Add("IoWriteErrorLogEntry", FreeArgument);
         nt.Add("IoFreeErrorLogEntry", FreeArgument);

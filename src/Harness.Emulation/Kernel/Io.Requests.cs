@@ -20,7 +20,7 @@ internal static partial class Io
         nt.Add("NtWriteFile", 4, p => OpenRequest(p, p.Arg(0), p.Arg(1)), AcquireFileLock, FileLockWaited, p => BuildTransfer(p, IrpMajor.Write), RequestDone);
         // Local 0: the file object, where the completion routine of the I/O manager looks for it.
         nt.Add("IopSynchronousServiceTail", 1, QueueAndCall, DispatchCameBack, WaitEnded, SynchronousDone, DeferredDone, AfterDispatch);
-        nt.Add("IofCallDriver", 3, CallDriver, DriverReturned);
+        nt.Add("IofCallDriver", 4, CallDriver, DriverReturned);
         nt.Add("IoCallDriver", p => p.Call("IofCallDriver", 1, p.Arg(0), p.Arg(1)), p => p.Return(p.Result));
     }
 
@@ -267,7 +267,8 @@ internal static partial class Io
         return p.Return(status);
     }
 
-    // IofCallDriver(DeviceObject, Irp). Locals: 0 the dispatch routine, 1 its IRQL, 2 how often APCs are disabled.
+    // IofCallDriver(DeviceObject, Irp). Locals: 0 the dispatch routine, 1 its IRQL, 2 how often APCs are disabled, 3 how often its thread held resources
+    // before.
     private static Next CallDriver(Processor p)
     {
         var machine = p.Machine;
@@ -284,12 +285,19 @@ internal static partial class Io
         p[0] = routine;
         p[1] = p.Irql;
         p[2] = ApcState(p);
+        p[3] = HoldsOfResources(p);
         return p.Call(routine, 1, device.Address, irp.Address);
     }
 
     private static Next DriverReturned(Processor p)
     {
         Ke.RequireLevel(p, p[0], "a dispatch routine", (byte)p[1]);
+        if (HoldsOfResources(p) > p[3])
+        {
+            var name = p.Machine.NameOf(p[0]);
+            p.Machine.LogOnce(new DriverFault("resource-held-at-return", name,
+                $"{name}, a dispatch routine, returned while its thread still held the ERESOURCE at {new KernelAddress(Ex.HeldResources(p.Memory, p.CurrentThread).Last().Resource)}: whoever wants it next waits for a thread that is somewhere else.", Fatal: false, []));
+        }
         if (ApcState(p) != p[2])
         {
             var name = p.Machine.NameOf(p[0]);
@@ -299,6 +307,8 @@ internal static partial class Io
     }
 
     private static ulong ApcState(Processor p) => (ushort)p.CurrentThread.KernelApcDisable | (ulong)(ushort)p.CurrentThread.SpecialApcDisable << 16;
+
+    private static ulong HoldsOfResources(Processor p) => (ulong)Ex.HeldResources(p.Memory, p.CurrentThread).Sum(held => held.Count);
 
     /// <summary>IoGetRelatedDeviceObject: the top of the device stack.</summary>
     public static DeviceObject TopOf(DeviceObject device)

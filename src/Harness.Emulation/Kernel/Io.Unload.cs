@@ -97,6 +97,17 @@ internal static partial class Io
             yield return Left("device-left-at-unload", $"The device {NameOf(machine, device)} was still there");
         foreach (var link in Ob.DanglingLinks(machine))
             yield return Left("symbolic-link-left-at-unload", $"The symbolic link {link} still named a device that is gone");
+        foreach (var resource in NtData.Resources(m).Entries())
+            if (IsIn(resource)) yield return Left("resource-left-at-unload", $"The ERESOURCE at {machine.NameOf(resource)} had not been deleted");
+        foreach (var entry in NtData.Lookasides(m).Entries())
+            if (IsIn(entry)) yield return Left("lookaside-list-left-at-unload", $"The lookaside list at {machine.NameOf(entry - Ex.LookasideEntry)} had not been deleted");
+        foreach (var callback in Ex.RegisteredCallbacks(m))
+            if (IsIn(callback)) yield return Left("callback-left-at-unload", $"The callback {machine.NameOf(callback)} was still registered");
+        // nt keeps no handles in the table of System: what is open there was opened by a driver.
+        foreach (var (handle, body) in Ob.Handles(NtData.System(m)))
+            yield return Left("handle-left-at-unload", $"The handle 0x{handle:x} of the System process, to the {Ob.Described(machine, body)}, was still open");
+        foreach (var body in Ob.KeptByReference(m).Except(Ke.Waits(m).Select(wait => wait.Object)))
+            yield return Left("reference-left-at-unload", $"The {Ob.Described(machine, body)} had no handle any more, and a reference to it was kept");
         foreach (var leak in Ex.Records(m).Where(record => !record.IsFreed && record.Owner == driver.DriverStart).GroupBy(record => record.Tag))
         {
             var first = Ex.Told(machine, leak.First());

@@ -35,7 +35,34 @@ internal static partial class Ke
     {
         if (p.Memory.ReadU64(spinLock) != 0) return false;
         p.Memory.WriteU64(spinLock, OwnerMark(p));
+        Remember(p, spinLock);
         return true;
+    }
+
+    /// <summary>A spin lock that this processor holds; 0: none.</summary>
+    public static ulong HeldSpinLock(Processor p)
+    {
+        for (var slot = 0; slot < NtData.MostHeldLocks; slot++)
+            if (p.Memory.ReadU64(NtData.HeldLock(p.Number, slot)) is not 0 and var held) return held;
+        return 0;
+    }
+
+    private static void Remember(Processor p, ulong spinLock)
+    {
+        for (var slot = 0; slot < NtData.MostHeldLocks; slot++)
+        {
+            if (p.Memory.ReadU64(NtData.HeldLock(p.Number, slot)) != 0) continue;
+            p.Memory.WriteU64(NtData.HeldLock(p.Number, slot), spinLock);
+            return;
+        }
+    }
+
+    // Whoever releases it: a lock may be acquired on one processor and released on another.
+    private static void Forget(Machine machine, ulong spinLock)
+    {
+        foreach (var p in machine.Processors)
+            for (var slot = 0; slot < NtData.MostHeldLocks; slot++)
+                if (machine.Memory.ReadU64(NtData.HeldLock(p.Number, slot)) == spinLock) machine.Memory.WriteU64(NtData.HeldLock(p.Number, slot), 0);
     }
 
     public static bool HoldsSpinLock(Processor p, ulong spinLock) => p.Memory.ReadU64(spinLock) == OwnerMark(p);
@@ -43,6 +70,7 @@ internal static partial class Ke
     public static void ReleaseSpinLock(Processor p, ulong spinLock)
     {
         p.Memory.WriteU64(spinLock, 0);
+        Forget(p.Machine, spinLock);
         p.Machine.LockReleased(spinLock);
     }
 

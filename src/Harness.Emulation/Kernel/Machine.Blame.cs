@@ -134,7 +134,7 @@ internal sealed partial class Machine
         }
     }
 
-    private static string NameOfLock(ulong address) => address == NtData.CancelSpinLock ? "nt!IopCancelSpinLock" : new KernelAddress(address).ToString();
+    public static string NameOfLock(ulong address) => address == NtData.CancelSpinLock ? "nt!IopCancelSpinLock" : new KernelAddress(address).ToString();
 
     /// <summary>"nt!KeSetEvent+0x8", "driver.sys+0x1234", or the address.</summary>
     public string NameOf(ulong address)

@@ -94,6 +94,12 @@ internal sealed partial class Machine
         _evidence.Add(Now, source, observation);
     }
 
+    /// <summary>Tells what a driver does each time it comes by, and once is enough.</summary>
+    public void LogOnce(DriverFault fault)
+    {
+        if (!_evidence.Observations.OfType<DriverFault>().Any(told => told.Id == fault.Id && told.Detail == fault.Detail)) Log(fault);
+    }
+
     /// <summary>One of <paramref name="count"/> equal choices: the first without a seed, else chance from the state in guest memory (splitmix64).</summary>
     public int Choose(int count)
     {

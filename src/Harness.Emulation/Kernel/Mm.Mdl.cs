@@ -91,8 +91,7 @@ internal static partial class Mm
     private static Next AllocateMdl(Processor p)
     {
         if (p.Arg32(1) > 0x7FFFFFFF) return p.Return();
-        var mdl = CreateMdl(p.Machine, p.Arg(0), p.Arg32(1));
-        Ex.OwnedByCaller(p.Machine, mdl);
+        var mdl = Ex.OwnedByCaller(p.Machine, CreateMdl(p.Machine, p.Arg(0), p.Arg32(1)));
         if (p.Arg(4) == 0) return p.Return(mdl);
         var irp = new Irp(p.Memory, p.Arg(4));
         if (p.Arg8(2) == 0 || irp.MdlAddress == 0)

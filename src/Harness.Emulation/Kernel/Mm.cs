@@ -41,7 +41,7 @@ internal static partial class Mm
     /// <summary>Names of nt that Windows has and doesn't export.</summary>
     private static bool IsInternal(string name) => name.StartsWith("Iop", StringComparison.Ordinal) || name.StartsWith("Ki", StringComparison.Ordinal) || name.StartsWith("Psp", StringComparison.Ordinal) || name.StartsWith("Obp", StringComparison.Ordinal);
 
-    private static Next AllocatePages(Processor p) => p.Return(p.Arg(0) == 0 ? 0 : Ex.Allocate(p.Machine, Ex.NonPaged, (p.Arg(0) + 0xFFF) & ~0xFFFul, "MmCm"));
+    private static Next AllocatePages(Processor p) => p.Return(p.Arg(0) == 0 ? 0 : Ex.OwnedByCaller(p.Machine, Ex.Allocate(p.Machine, Ex.NonPaged, (p.Arg(0) + 0xFFF) & ~0xFFFul, "MmCm")));
 
     private static Next FreePages(Processor p)
     {

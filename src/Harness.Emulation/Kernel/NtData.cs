@@ -16,7 +16,8 @@ internal static class NtData
         NonPagedNext = 0x050, PagedNext = 0x058, StackNext = 0x060, NextCid = 0x068, NamedObjects = 0x070, SystemProcess = 0x080,
         WorkQueue = 0x088, IdleWorkers = 0x098, WorkerCount = 0x09C, NextImage = 0x0A0, WorkAvailable = 0x0A8, CompletionLock = 0x0C8, DatabaseLock = 0x0D0, NextDirectory = 0x0D8,
         TimeReads = 0x0E0, LastTurn = 0x0E4, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
-        TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, PoolRecordNext = 0x3018, UnloadUntil = 0x3020, TestedDriver = 0x3028, StoryOver = 0x3030, ConfigurationInformation = 0x3040;
+        TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, PoolRecordNext = 0x3018, UnloadUntil = 0x3020, TestedDriver = 0x3028, StoryOver = 0x3030, ConfigurationInformation = 0x3040,
+        ResourceList = 0x3080, LookasideList = 0x3090, HeldLocks = 0x3100;
 
     /// <summary>Object types, in the order of their indexes (from 2, as on Windows).</summary>
     public static readonly string[] ObjectTypes = ["Process", "Thread", "Event", "Mutant", "Semaphore", "Timer", "Device", "Driver", "File", "SymbolicLink", "Callback", "IoCompletion", "Directory", "Section", "Key", "Token"];
@@ -69,6 +70,18 @@ internal static class NtData
     public static ListHead ReadyList(GuestMemory m, int priority) => new(m, Base + ReadyLists + ((ulong)priority * 0x10));
 
     public static ListHead DpcList(GuestMemory m, int processor) => new(m, Base + DpcLists + ((ulong)processor * 0x10));
+
+    /// <summary>ExpSystemResourcesList: every ERESOURCE that is initialized and not deleted.</summary>
+    public static ListHead Resources(GuestMemory m) => new(m, Base + ResourceList);
+
+    /// <summary>The lookaside lists that are initialized and not deleted, by GENERAL_LOOKASIDE.ListEntry.</summary>
+    public static ListHead Lookasides(GuestMemory m) => new(m, Base + LookasideList);
+
+    /// <summary>How many spin locks of one processor are remembered.</summary>
+    public const int MostHeldLocks = 16;
+
+    /// <summary>Where the address of a spin lock lies that a processor holds; 0 there: none.</summary>
+    public static ulong HeldLock(int processor, int slot) => Base + HeldLocks + ((((ulong)processor * MostHeldLocks) + (ulong)slot) * 8);
 
     public const ulong CancelSpinLock = Base + CancelLock, DatabaseSpinLock = Base + DatabaseLock, IoCompletionSpinLock = Base + CompletionLock;
 
@@ -173,6 +186,8 @@ internal static class NtData
         Names(m).Initialize();
         WorkItems(m).Initialize();
         DeadThreads(m).Initialize();
+        Resources(m).Initialize();
+        Lookasides(m).Initialize();
         WorkSemaphore(m).Initialize(DispatcherType.Semaphore, 0x20, 0);
         for (var priority = 0; priority < 32; priority++) ReadyList(m, priority).Initialize();
         for (var processor = 0; processor < 4; processor++) DpcList(m, processor).Initialize();

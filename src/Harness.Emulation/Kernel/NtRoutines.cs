@@ -26,6 +26,7 @@ internal sealed class NtRoutines
         Zw.Define(routines);
         Etw.Define(routines);
         CallersObjects(routines);
+        Contracts.Define(routines);
         return routines._all;
     }
 
@@ -34,7 +35,8 @@ internal sealed class NtRoutines
     {
         nt.WorkOn(0, 0x18, "KeInitializeEvent", "KeSetEvent", "KeResetEvent", "KeClearEvent", "KeReadStateEvent", "KeWaitForSingleObject");
         nt.WorkOn(0, 0x20, "KeInitializeSemaphore", "KeReleaseSemaphore", "KeReadStateSemaphore");
-        nt.WorkOn(0, 0x38, "KeInitializeMutex", "KeReleaseMutex", "ExAcquireFastMutex", "ExReleaseFastMutex", "ExTryToAcquireFastMutex");
+        nt.WorkOn(0, 0x38, "KeInitializeMutex", "KeReleaseMutex", "KeReadStateMutex", "ExInitializeFastMutex", "ExAcquireFastMutex", "ExReleaseFastMutex", "ExTryToAcquireFastMutex",
+            "KeInitializeGuardedMutex", "KeAcquireGuardedMutex", "KeReleaseGuardedMutex", "KeTryToAcquireGuardedMutex");
         nt.WorkOn(0, 0x40, "KeInitializeTimer", "KeInitializeTimerEx", "KeSetTimer", "KeSetTimerEx", "KeCancelTimer", "KeReadStateTimer", "KeInitializeDpc", "KeInsertQueueDpc", "KeRemoveQueueDpc");
         nt.WorkOn(2, 0x40, "KeSetTimer");
         nt.WorkOn(3, 0x40, "KeSetTimerEx");
@@ -42,6 +44,18 @@ internal sealed class NtRoutines
             "KeTryToAcquireSpinLockAtDpcLevel", "KeAcquireInStackQueuedSpinLock", "KeAcquireInStackQueuedSpinLockAtDpcLevel");
         nt.WorkOn(1, 0x18, "KeAcquireInStackQueuedSpinLock", "KeAcquireInStackQueuedSpinLockAtDpcLevel");
         nt.WorkOn(0, 0x18, "KeReleaseInStackQueuedSpinLock", "KeReleaseInStackQueuedSpinLockFromDpcLevel");
+        nt.WorkOn(0, 0x68, "ExInitializeResourceLite", "ExReinitializeResourceLite", "ExDeleteResourceLite", "ExAcquireResourceExclusiveLite", "ExAcquireResourceSharedLite",
+            "ExAcquireSharedStarveExclusive", "ExAcquireSharedWaitForExclusive", "ExTryToAcquireResourceExclusiveLite", "ExReleaseResourceLite", "ExReleaseResourceForThreadLite",
+            "ExConvertExclusiveToSharedLite", "ExEnterCriticalRegionAndAcquireResourceExclusive", "ExEnterCriticalRegionAndAcquireResourceShared", "ExReleaseResourceAndLeaveCriticalRegion");
+        nt.WorkOn(0, 0x10, "ExInterlockedInsertHeadList", "ExInterlockedInsertTailList", "ExInterlockedRemoveHeadList");
+        nt.WorkOn(1, 0x10, "ExInterlockedInsertHeadList", "ExInterlockedInsertTailList");
+        nt.WorkOn(0, 8, "ExInterlockedPushEntryList", "ExInterlockedPopEntryList", "ExInterlockedAddLargeInteger");
+        nt.WorkOn(1, 8, "ExInterlockedRemoveHeadList", "ExInterlockedPushEntryList", "ExInterlockedPopEntryList");
+        nt.WorkOn(2, 8, "ExInterlockedInsertHeadList", "ExInterlockedInsertTailList", "ExInterlockedPushEntryList", "ExInterlockedAddLargeInteger", "ExInterlockedAddUlong");
+        nt.WorkOn(0, 4, "ExInterlockedAddUlong");
+        nt.WorkOn(0, 0x10, "ExpInterlockedPushEntrySList", "ExpInterlockedPopEntrySList", "ExpInterlockedFlushSList", "ExInterlockedPushEntrySList", "ExInterlockedPopEntrySList",
+            "ExInterlockedFlushSList", "InterlockedPushEntrySList", "InterlockedPopEntrySList", "InterlockedFlushSList");
+        nt.WorkOn(1, 8, "ExpInterlockedPushEntrySList", "ExInterlockedPushEntrySList", "InterlockedPushEntrySList");
         nt.WorkOn(0, 0x20, "ExQueueWorkItem");
         nt.WorkOn(0, 0x58, "IoQueueWorkItem", "IoQueueWorkItemEx", "IoTryQueueWorkItem", "IoFreeWorkItem");
         nt.WorkOn(1, 0xD0, "IofCallDriver", "IoCallDriver");
@@ -75,6 +89,16 @@ internal sealed class NtRoutines
         {
             var routine = Defined(name);
             routine.Objects = [.. routine.Objects, (argument, bytes)];
+        }
+    }
+
+    /// <summary>What a driver that calls one of these routines must have seen to: asked at each call from a driver, before the routine does anything.</summary>
+    public void Demand(Action<Processor> contract, params ReadOnlySpan<string> names)
+    {
+        foreach (var name in names)
+        {
+            var routine = Defined(name);
+            routine.Contracts = [.. routine.Contracts, contract];
         }
     }
 

@@ -45,6 +45,13 @@ internal static partial class Ob
     /// <summary>Open handles of a process; 0 once its table is gone.</summary>
     public static int HandleCount(Structures.Process process) => process.ObjectTable == 0 ? 0 : (int)process.Memory.ReadU32(process.ObjectTable + 0x58);
 
+    /// <summary>The objects of a process's open handles, in the order of the handles.</summary>
+    public static IEnumerable<(ulong Handle, ulong Body)> Handles(Structures.Process process)
+    {
+        for (var index = 1; index < EntriesInTable; index++)
+            if (process.Memory.ReadU64(Entry(process, index)) != 0) yield return ((ulong)index * 4, BodyOf(process.Memory, Entry(process, index)));
+    }
+
     /// <summary>A new handle to an object, which keeps a reference; 0 when the table is full.</summary>
     public static ulong InsertHandle(Structures.Process process, ulong body, uint access = 0x1FFFFF)
     {

@@ -181,6 +181,32 @@ internal static partial class Ob
         }
     }
 
+    /// <summary>
+    /// Events, semaphores and ended processes that have no handle any more and are still there: somebody keeps a reference. Of other types
+    /// nt itself may keep one.
+    /// </summary>
+    public static IEnumerable<ulong> KeptByReference(GuestMemory m)
+    {
+        var types = ((int[])[EventType, SemaphoreType, ProcessType]).ToDictionary(type => Ex.TagOf(TagOf(type)));
+        foreach (var record in Ex.Records(m))
+        {
+            if (record.IsFreed || !types.ContainsKey(record.Tag)) continue;
+            var named = new ObjectHeader(m, record.Block + NameInfoSize);
+            var header = record.Length > NameInfoSize + HeaderSize && (named.InfoMask & HasNameInfo) != 0 && types.ContainsValue(named.TypeIndex) ? named : new ObjectHeader(m, record.Block);
+            if (!types.ContainsValue(header.TypeIndex) || header.HandleCount != 0 || header.PointerCount <= 0) continue;
+            if (header.TypeIndex == ProcessType && new DispatcherHeader(m, header.Body).SignalState == 0) continue;
+            yield return header.Body;
+        }
+    }
+
+    /// <summary>"Event object 0xffff8a000000cab0", "Key object \Registry\Machine", "Process object of pid 408".</summary>
+    public static string Described(Machine machine, ulong body)
+    {
+        var type = TypeOf(machine.Memory, body);
+        var which = type == ProcessType ? $"of pid {new Structures.Process(machine.Memory, body).UniqueProcessId}" : NameOf(machine, body) ?? new KernelAddress(body).ToString();
+        return $"{NtData.ObjectTypes[type - 2]} object {which}";
+    }
+
     /// <summary>Takes an object's name out of the namespace; the object stays.</summary>
     public static void RemoveName(Machine machine, ulong body)
     {

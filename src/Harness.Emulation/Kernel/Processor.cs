@@ -190,8 +190,9 @@ internal sealed class Processor(Machine machine, int number)
         {
             Registers.Rsp = Registers.Rbp - 0x80 - Routine.TrapFrameOffset;
         }
-        if (_routine.Objects.Count > 0 && CalledByDriver)
+        if (CalledByDriver && (_routine.Contracts.Count > 0 || _routine.Objects.Count > 0))
         {
+            foreach (var contract in _routine.Contracts) contract(this);
             foreach (var (argument, bytes) in _routine.Objects)
                 if (Arg(argument) is not 0 and var at) DriverMemory.Require(this, at, bytes, write: true);
         }

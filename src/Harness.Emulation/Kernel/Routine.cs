@@ -85,6 +85,9 @@ internal sealed class Routine
     /// <summary>Arguments that point to an object of the caller's, and how many bytes of it the routine works on.</summary>
     public IReadOnlyList<(int Argument, uint Bytes)> Objects { get; set; } = [];
 
+    /// <summary>What is asked of a driver that calls it.</summary>
+    public IReadOnlyList<Action<Processor>> Contracts { get; set; } = [];
+
     /// <summary>Bytes from RSP in the body to the return address (or to the machine frame of a trap routine).</summary>
     public uint Frame { get; }
 

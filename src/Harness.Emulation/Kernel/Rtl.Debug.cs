@@ -63,7 +63,7 @@ internal static partial class Rtl
 
     private static Next Print(Processor p, ulong format, ulong arguments, string prefix)
     {
-        p.Machine.Log(new DebugPrinted(prefix + FormattedText.Of(p, DriverMemory.Text(p, format, wide: false), arguments, wide: false)));
+        p.Machine.Log(new DebugPrinted(prefix + FormattedText.Of(p, DriverMemory.Text(p, format, wide: false), arguments, wide: false, toDebugger: true)));
         return p.Return(NtStatus.Success);
     }
 

@@ -228,7 +228,7 @@ internal static partial class Rtl
     {
         var buffer = Ex.Allocate(p.Machine, Ex.Paged, (ulong)bytes.Length, StringTag);
         p.Memory.Write(buffer, bytes);
-        return buffer;
+        return Ex.OwnedByCaller(p.Machine, buffer);
     }
 
     private static Next FreeString(Processor p)
