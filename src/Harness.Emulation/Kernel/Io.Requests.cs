@@ -291,6 +291,12 @@ internal static partial class Io
     private static Next DriverReturned(Processor p)
     {
         Ke.RequireLevel(p, p[0], "a dispatch routine", (byte)p[1]);
+        if (HoldsOfResources(p) > p[3])
+        {
+            var name = p.Machine.NameOf(p[0]);
+            p.Machine.LogOnce(new DriverFault("resource-held-at-return", name,
+                $"{name}, a dispatch routine, returned while its thread still held the ERESOURCE at {new KernelAddress(Ex.HeldResources(p.Memory, p.CurrentThread).Last().Resource)}: whoever wants it next waits for a thread that is somewhere else.", Fatal: false, []));
+        }
         if (ApcState(p) != p[2])
         {
             var name = p.Machine.NameOf(p[0]);

@@ -25,7 +25,7 @@ public sealed class DamagedDriverTests
     [Fact]
     public void A_damaged_driver_leaves_evidence_and_never_an_exception()
     {
-        var count = int.Parse(Environment.GetEnvironmentVariable(MoreCases) ?? "300", CultureInfo.InvariantCulture);
+        var count = int.Parse(Environment.GetEnvironmentVariable(MoreCases) ?? "200", CultureInfo.InvariantCulture);
         var whole = File.ReadAllBytes(Path.Combine(Root(), "tests", "drivers", "bin", "clang-O2", "csq.sys"));
         var escaped = new Dictionary<string, int>();
         for (var number = 0; number < count; number++)

@@ -92,7 +92,7 @@ public sealed class IoPortsTests
     [Fact]
     public void A_killed_process_waits_where_it_closes_the_handle_after_the_cleanup_and_for_ever()
     {
-        var run = Of("myfault", Client(Open(overlapped: true), Join, Ask(Hang), Dequeue), Controller(UntilPending, Kill, After(86_400), Look()));
+        var run = Of("myfault", Client(Open(overlapped: true), Join, Ask(Hang), Dequeue), Controller(UntilPending, Kill, After(4_000), Look()));
 
         var state = run.State();
         state.Should().Match<ProcessState>(victim => victim.Listed && !victim.Signalled && victim.ExitStatus.Value == 0x77);
