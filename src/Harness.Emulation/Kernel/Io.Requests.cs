@@ -267,7 +267,8 @@ internal static partial class Io
         return p.Return(status);
     }
 
-    // IofCallDriver(DeviceObject, Irp). Locals: 0 the dispatch routine, 1 its IRQL, 2 how often APCs are disabled, 3 how often its thread held resources before.
+    // IofCallDriver(DeviceObject, Irp). Locals: 0 the dispatch routine, 1 its IRQL, 2 how often APCs are disabled, 3 how often its thread held resources
+    // before.
     private static Next CallDriver(Processor p)
     {
         var machine = p.Machine;
@@ -301,12 +302,6 @@ internal static partial class Io
         {
             var name = p.Machine.NameOf(p[0]);
             throw new DriverFaultException("critical-region-not-left", name, $"{name}, a dispatch routine, returned with APCs {(p.CurrentThread.KernelApcDisable < 0 || p.CurrentThread.SpecialApcDisable < 0 ? "disabled: a critical or guarded region was not left, or a mutex not released" : "enabled that were disabled when it was called")} (Windows: bug check 0x1 on the way back to user mode).");
-        }
-        if (HoldsOfResources(p) > p[3])
-        {
-            var name = p.Machine.NameOf(p[0]);
-            p.Machine.LogOnce(new DriverFault("resource-held-at-return", name,
-                $"{name}, a dispatch routine, returned while its thread still held the ERESOURCE at {new KernelAddress(Ex.HeldResources(p.Memory, p.CurrentThread).Last().Resource)}: whoever wants it next waits for a thread that is somewhere else.", Fatal: false, []));
         }
         return p.Return(p.Result);
     }
