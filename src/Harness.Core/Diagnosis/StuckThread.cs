@@ -1,10 +1,9 @@
-using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 
-namespace Harness.Core.Verdicts;
+namespace Harness.Core.Diagnosis;
 
 /// <summary>Why a thread of a terminated process cannot end.</summary>
-internal enum Hold
+public enum Hold
 {
     /// <summary>No rule knows.</summary>
     Unexplained,
@@ -30,23 +29,29 @@ internal enum Hold
 /// <param name="Hold">Why it stays.</param>
 /// <param name="Function">The function that waits, "nt!IopCancelAlertedRequest"; for a driver's own wait its frame, "driver+0x1234".</param>
 /// <param name="Irp">The IRP it waits for; null when none is outstanding.</param>
-internal sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Function, IrpRecord? Irp)
+public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Function, IrpRecord? Irp)
 {
-    internal const string CancelAlertedRequest = "nt!IopCancelAlertedRequest";
-    internal const string CancelThreadIo = "nt!IoCancelThreadIo";
-    internal const string CleanupProcessResources = "nt!IopCleanupProcessResources";
+    public const string CancelAlertedRequest = "nt!IopCancelAlertedRequest";
+    public const string CancelThreadIo = "nt!IoCancelThreadIo";
+    public const string CleanupProcessResources = "nt!IopCleanupProcessResources";
+
+    /// <summary>
+    /// Sooner after a termination or a cancellation, what is still there proves nothing: a sound driver may complete a cancelled request from a
+    /// timer or a worker thread, and no evidence tells a request that comes late from one that never comes. Ours; NT has no such limit.
+    /// </summary>
+    public static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
 
     /// <summary>
     /// Waiting, in kernel mode, not alertable: neither the exit APC nor an alert ends such a wait. Nor does either end a driver's own alertable
     /// one: user APCs are delivered to waits in user mode only (learn.microsoft.com, Waits and APCs), and termination alerts nobody.
     /// </summary>
-    internal bool WaitsForGood => Thread.WaitMode == ProcessorMode.KernelMode && (!Thread.Alertable || Hold == Hold.BlockedInDispatch) && (Thread.State == ThreadState.Waiting || BetweenPolls);
+    public bool WaitsForGood => Thread.WaitMode == ProcessorMode.KernelMode && (!Thread.Alertable || Hold == Hold.BlockedInDispatch) && (Thread.State == ThreadState.Waiting || BetweenPolls);
 
     /// <summary>"(Executive) KernelMode Non-Alertable", as a kernel debugger says it.</summary>
-    internal string Wait => $"({Thread.WaitReason}) {Thread.WaitMode} {(Thread.Alertable ? "Alertable" : "Non-Alertable")}";
+    public string Wait => $"({Thread.WaitReason}) {Thread.WaitMode} {(Thread.Alertable ? "Alertable" : "Non-Alertable")}";
 
     /// <summary>Where it waits: <see cref="Function"/>, or else whoever called the kernel's own wait.</summary>
-    internal string Place => Function ?? Thread.Stack.Select(f => ModuleOffset.Function(f.Name)).FirstOrDefault(name => !IsPartOfWait(name)) ?? "an unknown place";
+    public string Place => Function ?? Thread.Stack.Select(f => ModuleOffset.Function(f.Name)).FirstOrDefault(name => !IsPartOfWait(name)) ?? "an unknown place";
 
     private static bool IsPartOfWait(string function) =>
         function.StartsWith("nt!Ki", StringComparison.Ordinal) || function.StartsWith("nt!KeWaitFor", StringComparison.Ordinal) || function == "nt!KeDelayExecutionThread";
@@ -55,10 +60,23 @@ internal sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Funct
     private bool BetweenPolls => Thread is { WaitReason: WaitReason.DelayExecution, State: ThreadState.Ready or ThreadState.DeferredReady or ThreadState.Standby };
 
     /// <summary>Whose fault: the driver that holds the IRP, or the one whose own frame waits.</summary>
-    internal string? Driver => Hold == Hold.BlockedInDispatch ? InnermostDriver(Thread.Stack)?.Module : Irp?.Holder;
+    public string? Driver => Hold == Hold.BlockedInDispatch ? InnermostDriver(Thread.Stack)?.Module : Irp?.Holder;
 
-    /// <summary>Looks at one thread. <paramref name="request"/>: the address of the story's own IRP, preferred when several are outstanding.</summary>
-    internal static StuckThread Look(ThreadRecord thread, KernelAddress? request)
+    /// <summary>The thread that keeps a terminated process alive: one that a rule explains, else one that waits for good, else any; null when it has none.</summary>
+    /// <param name="process">The process.</param>
+    /// <param name="request">The address of the IRP that somebody asks about, preferred when several are outstanding.</param>
+    public static StuckThread? Of(ProcessRecord? process, KernelAddress? request)
+    {
+        if (process is null) return null;
+        var threads = process.Threads.Select(t => Look(t, request)).ToList();
+        return threads.FirstOrDefault(t => t.WaitsForGood && t.Hold != Hold.Unexplained && t.Irp is not null)
+            ?? threads.FirstOrDefault(t => t.WaitsForGood && t.Hold != Hold.Unexplained)
+            ?? threads.FirstOrDefault(t => t.WaitsForGood)
+            ?? threads.FirstOrDefault();
+    }
+
+    /// <summary>Looks at one thread. <paramref name="request"/>: the address of the IRP that somebody asks about, preferred when several are outstanding.</summary>
+    public static StuckThread Look(ThreadRecord thread, KernelAddress? request)
     {
         var outstanding = thread.Irps.Where(IsOutstanding).ToList();
         var irp = outstanding.FirstOrDefault(i => i.Address == request) ?? outstanding.FirstOrDefault(i => i.Cancel) ?? outstanding.FirstOrDefault();

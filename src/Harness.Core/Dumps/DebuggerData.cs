@@ -1,0 +1,95 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using Harness.Core.Diagnosis;
+using Harness.Core.Nt;
+
+namespace Harness.Core.Dumps;
+
+/// <summary>
+/// KDDEBUGGER_DATA64 ("KDBG", wdbgexts.h): what the kernel tells debuggers about itself, and so a witness against the layout table. Memory that
+/// was not written by Windows holds it encoded; which constants undo that is known for the kernels in the symbol table.
+/// </summary>
+internal sealed class DebuggerData
+{
+    private const uint Tag = 0x4742444B;
+
+    /// <summary>Up to and with SizeEThread.</summary>
+    private const int Length = 0x2C8;
+
+    private readonly byte[] _bytes;
+
+    private DebuggerData(byte[] bytes, bool encoded) => (_bytes, WasEncoded) = (bytes, encoded);
+
+    public bool WasEncoded { get; }
+
+    public KernelAddress KernelBase => Pointer(0x18);
+
+    public KernelAddress LoadedModuleList => Pointer(0x48);
+
+    public KernelAddress ActiveProcessHead => Pointer(0x50);
+
+    /// <summary>The block at this address; null when there is none, and then <paramref name="why"/> is a clause.</summary>
+    public static DebuggerData? Read(KernelMemoryReader memory, KernelAddress at, KernelImage? kernel, out string why)
+    {
+        why = "";
+        var bytes = new byte[Length];
+        if (!memory.TryRead(at, bytes))
+        {
+            why = "is not in memory";
+            return null;
+        }
+
+        if (IsPlain(bytes)) return new DebuggerData(bytes, encoded: false);
+        if (kernel?.Pdb is not { } pdb || NtSymbols.OfPdb(pdb) is not { } symbols)
+        {
+            why = $"is encoded, and the constants of this kernel (PDB {kernel?.Pdb ?? "unknown"}) are not known";
+            return null;
+        }
+
+        if (memory.UInt64(kernel.Base + symbols.WaitNever) is not { } never || memory.UInt64(kernel.Base + symbols.WaitAlways) is not { } always)
+        {
+            why = "is encoded, and what decodes it is not in memory";
+            return null;
+        }
+
+        Decode(bytes, never, always, kernel.Base + symbols.DataBlockEncoded);
+        if (IsPlain(bytes)) return new DebuggerData(bytes, encoded: true);
+        why = "is neither plain nor encoded as the kernel encodes it";
+        return null;
+    }
+
+    /// <summary>Where the table's layout says otherwise than the kernel does: "KTHREAD.KernelStack is at 0x58, not at 0x60"; null when they agree.</summary>
+    public string? Contradicts(NtLayout layout)
+    {
+        (string Field, int At, uint Table)[] fields =
+        [
+            ("KTHREAD.Teb", 0x29A, layout.KThread.Teb), ("KTHREAD.KernelStack", 0x29C, layout.KThread.KernelStack), ("KTHREAD.InitialStack", 0x29E, layout.KThread.InitialStack),
+            ("KTHREAD.ApcState.Process", 0x2A0, layout.KThread.ApcState + layout.ApcState.Process), ("KTHREAD.State", 0x2A2, layout.KThread.State),
+            ("EPROCESS.Peb", 0x2AA, layout.EProcess.Peb), ("EPROCESS.InheritedFromUniqueProcessId", 0x2AC, layout.EProcess.InheritedFromUniqueProcessId),
+            ("KPROCESS.DirectoryTableBase", 0x2AE, layout.KProcess.DirectoryTableBase),
+        ];
+        foreach (var (field, at, table) in fields)
+        {
+            var told = BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(at));
+            // Some writers leave them out.
+            if (told != 0 && told != table) return $"{field} is at 0x{told:x}, not at 0x{table:x}";
+        }
+
+        return null;
+    }
+
+    private static bool IsPlain(byte[] bytes) => BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(0x10)) == Tag;
+
+    /// <summary>In 64-bit words; the cipher is published with QEMU's elf2dmp.</summary>
+    private static void Decode(byte[] bytes, ulong never, ulong always, KernelAddress encodedFlag)
+    {
+        for (var at = 0; at < bytes.Length; at += 8)
+        {
+            var word = BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(at));
+            word = BitOperations.RotateLeft(word ^ never, (byte)never) ^ encodedFlag.Value;
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(at), BinaryPrimitives.ReverseEndianness(word) ^ always);
+        }
+    }
+
+    private KernelAddress Pointer(int at) => new(BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(at)));
+}
