@@ -22,6 +22,7 @@ internal static class ElfCore
 
     public static MachineMemory Read(FileBytes file)
     {
+        if (file.Length < 0x40) throw Truncated.At(0x40, file.Length);
         if (file.Byte(4) is not 2 || file.UInt16(0x12) is not Amd64) throw new UnusableDumpException("is an ELF file, but not of an x64 machine");
         if (file.UInt16(0x10) is not Core) throw new UnusableDumpException("is an ELF program, not a core of a machine's memory");
         if (file.UInt64(0x20) is not { } table || file.UInt16(0x36) is not { } size || file.UInt16(0x38) is not { } few) throw Truncated.At(0x40, file.Length);

@@ -23,6 +23,9 @@ internal sealed class FakeKernel
 
     private static readonly string[] Routines = [.. Abort.Concat(Rundown)];
 
+    // Variables of the kernel image.
+    private const uint LoadedModuleListRva = 0x7F00, InitialSystemProcessRva = 0x7F20;
+
     private KernelAddress _next = new(0xFFFFA00A_00000000);
     private KernelAddress _nextStack = new(0xFFFFB00B_00000000);
 
@@ -31,9 +34,8 @@ internal sealed class FakeKernel
         Memory = new FakeMemory(build);
         Layout = NtLayout.ForBuild(build);
         Memory.ActiveProcessHead = Allocate(16);
-        Memory.LoadedModuleList = Allocate(16);
+        Memory.LoadedModuleList = KernelBase + LoadedModuleListRva;
         Memory.ListHead(Memory.ActiveProcessHead);
-        Memory.ListHead(Memory.LoadedModuleList);
         AddModule("ntoskrnl.exe", KernelBase, KernelImage());
         AddModule("sample.sys", DriverBase, new FakeImage(0x4000).Build());
         RootDirectory = NamedObject(0x40, @"\", KernelAddress.Null);
@@ -81,6 +83,7 @@ internal sealed class FakeKernel
         Memory.UInt32(process + Layout.EProcess.ExitStatus, NtStatus.Pending.Value);
         Memory.ListHead(process + Layout.EProcess.ThreadListHead);
         Memory.Append(Memory.ActiveProcessHead, process + Layout.EProcess.ActiveProcessLinks);
+        if (Memory.UInt64(KernelBase + InitialSystemProcessRva) == 0) Memory.Pointer(KernelBase + InitialSystemProcessRva, process);
         return process;
     }
 
@@ -248,7 +251,9 @@ internal sealed class FakeKernel
     /// <summary>Every routine 0x100 bytes, "sub rsp, FrameSize" and int3; KiSwapContext saves the nonvolatile registers; a system service entry has a trap frame.</summary>
     private static byte[] KernelImage()
     {
-        var image = new FakeImage();
+        var image = new FakeImage { ExportName = "ntoskrnl.exe" }.Export("PsLoadedModuleList", LoadedModuleListRva).Export("PsInitialSystemProcess", InitialSystemProcessRva);
+        var list = BitConverter.GetBytes(KernelBase.Value + LoadedModuleListRva);
+        image.Code(LoadedModuleListRva, [.. list, .. list]);
         var plain = image.UnwindInfo(Unwind.AllocateSmall(4, (int)FrameSize), prologue: 4);
         for (var i = 0; i < Routines.Length; i++)
         {
