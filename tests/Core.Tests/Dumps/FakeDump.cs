@@ -17,15 +17,18 @@ internal sealed class FakeDump
     private readonly FakeKernel _kernel;
     private readonly SortedDictionary<ulong, byte[]> _frames = [];
     private readonly int _levels;
+    private readonly ulong _spread;
     private ulong _next = 0x20;
 
     /// <param name="kernel">What is in memory; later changes of it are not seen.</param>
     /// <param name="levels">Of page tables: 4 or 5.</param>
     /// <param name="largeKernel">The kernel image is mapped by a page of 2 MiB.</param>
     /// <param name="transition">Every so many of the pages are in transition; 0: none.</param>
-    public FakeDump(FakeKernel kernel, int levels = 4, bool largeKernel = false, int transition = 0)
+    /// <param name="spread">From one used frame to the next.</param>
+    public FakeDump(FakeKernel kernel, int levels = 4, bool largeKernel = false, int transition = 0, ulong spread = 1)
     {
         _kernel = kernel;
+        _spread = spread;
         _levels = levels;
         Root = NewTable();
         // As Windows maps its page tables.
@@ -75,6 +78,28 @@ internal sealed class FakeDump
         Put(head, 0x30, last + 1);
         bitmap.CopyTo(head, 0x38);
         return [.. Header(type, []), .. head, .. Pages()];
+    }
+
+    /// <summary>The same for a machine of so many bytes, all of them there; what nobody wrote is a hole in the file.</summary>
+    public void WriteBitmap(Stream file, ulong machine)
+    {
+        var frames = machine / PageSize;
+        if (_frames.Keys.Last() >= frames) throw new InvalidOperationException($"frame {_frames.Keys.Last()} is not in a machine of {frames} pages");
+        var head = new byte[(0x38 + (frames / 8) + PageSize - 1) / PageSize * PageSize];
+        Encoding.ASCII.GetBytes("FDMPDUMP", head);
+        Put(head, 0x20, 0x2000 + (ulong)head.Length);
+        Put(head, 0x28, frames);
+        Put(head, 0x30, frames);
+        head.AsSpan(0x38, (int)(frames / 8)).Fill(0xFF);
+        file.Write(Header(5, []));
+        file.Write(head);
+        foreach (var (frame, bytes) in _frames)
+        {
+            file.Position = 0x2000 + head.Length + (long)(frame * PageSize);
+            file.Write(bytes);
+        }
+
+        file.SetLength(0x2000 + head.Length + (long)machine);
     }
 
     /// <summary>With a body of ranges, whose pages are not aligned in the file.</summary>
@@ -248,7 +273,7 @@ internal sealed class FakeDump
 
     private IEnumerable<byte> Pages() => _frames.Values.SelectMany(bytes => bytes);
 
-    private ulong Free(ulong step) => _next += step;
+    private ulong Free(ulong step) => _next += step * _spread;
 
     private ulong NewTable()
     {

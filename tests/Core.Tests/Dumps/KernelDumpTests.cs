@@ -86,6 +86,24 @@ public class KernelDumpTests
     }
 
     [Fact]
+    public void A_dump_of_more_than_four_gigabytes_is_read()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "it would take 5 GiB of disk where a file has no holes");
+        var path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        try
+        {
+            using (var file = File.Create(path)) new FakeDump(_scene.Kernel, spread: 10_000) { DebuggerData = _scene.DebuggerData }.WriteBitmap(file, 5UL << 30);
+            using var dump = KernelDump.Open(path);
+            dump.PhysicalBytes.Should().Be(5UL << 30);
+            Text(dump).Should().Be(Text(_scene.Kernel.Memory));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
     public void A_page_that_is_paged_out_or_not_in_the_file_is_absent()
     {
         var absent = new KernelAddress(_scene.Kernel.Memory.Pages[0]) - 0x1000;
