@@ -34,7 +34,7 @@ public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
     /// <param name="citation">Where that was read, "kernel-memory #19"; null: nothing is cited.</param>
     public string Told(string? citation)
     {
-        var irp = Stuck.Irp is null ? "" : $" It has {Spelled.Irp(Stuck.Irp)}, current stack location {Stuck.Irp.CurrentLocation} of {Stuck.Irp.StackCount}{(Stuck.Irp.Cancel ? "" : "; nobody has cancelled it")}{CancelRoutineNow}.";
+        var irp = Stuck.Irp is null ? "" : $" It has {Spelled.Irp(Stuck.Irp)}, current stack location {Stuck.Irp.CurrentLocation} of {Stuck.Irp.StackCount}{(Stuck.Irp.Cancel ? "" : "; nobody has cancelled it")}{CancelRoutineNow}{WayDown}.";
         return $"Thread {Stuck.Thread.Tid} waits in {Stuck.Place}: {Stuck.Wait}{(citation is null ? "" : $" ({citation})")}.{irp}{Others}";
     }
 
@@ -51,6 +51,16 @@ public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
     // Seen now, although IoCancelIrp took any routine away: the driver set it after the cancellation and never looked at Irp.Cancel.
     private string CancelRoutineNow =>
         Stuck.Irp is { Cancel: true, CancelRoutine: { } routine } ? $"; the cancel routine {routine} was set after the cancellation had passed" : "";
+
+    /// <summary>The drivers that have had the IRP and sent it down, the first first: "; filter.sys sent it down".</summary>
+    private string WayDown
+    {
+        get
+        {
+            var above = Stuck.Irp!.Locations.Where(l => l.Number > Stuck.Irp.CurrentLocation && l.Driver is not null && l.Driver != Stuck.Irp.Holder).Select(l => l.Driver!).Distinct().ToList();
+            return above.Count == 0 ? "" : $"; {string.Join(", ", above)} sent it down";
+        }
+    }
 
     /// <summary>The other threads that wait for good, by where they wait: " 15 more threads of it wait in nt!IopCancelAlertedRequest."</summary>
     private string Others => string.Concat(Process.Threads

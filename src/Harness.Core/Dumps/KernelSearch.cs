@@ -14,7 +14,10 @@ internal static class KernelSearch
     private const ulong ImagesFrom = 0xFFFFF800_00000000, ImagesTo = 0xFFFFF880_00000000;
 
     // What a hostile file may cost: a machine's own tables need less than a tenth of it.
-    private const int MostSteps = 16_000_000, MostReads = 8_000_000, MostKernels = 4;
+    private const int MostSteps = 16_000_000, MostReads = 8_000_000, MostKernels = 4, MostTables = 4096;
+
+    /// <summary>Pages in which a self-referencing table is looked for, from the lowest: 4 GiB. Windows allocates the System process's early.</summary>
+    private const int MostPages = 1 << 20;
 
     private const ulong LowMemory = 0x10_0000;
 
@@ -27,6 +30,7 @@ internal static class KernelSearch
         foreach (var candidate in told.Concat(LowStubs(physical)).Concat(SelfReferencing(physical)))
         {
             if (!tried.Add(candidate)) continue;
+            if (tried.Count > MostTables) break;
             var memory = new PagedMemory(physical, new PageTables(physical, candidate.Table, candidate.Levels));
             if (Look(memory, out var why) is { } found)
                 return found with { Kind = kind, Memory = memory, PhysicalBytes = physical.Size, DirectoryTable = candidate.Table };
@@ -55,7 +59,7 @@ internal static class KernelSearch
     private static IEnumerable<(ulong Table, int Levels)> SelfReferencing(RunMemory physical)
     {
         var upper = new byte[PhysicalMemory.PageSize / 2];
-        foreach (var page in physical.Pages)
+        foreach (var page in physical.Pages.Take(MostPages))
         {
             if (!physical.TryRead(page + (ulong)upper.Length, upper)) continue;
             if (IsSelfReferencing(upper, page)) yield return (page, 4);
