@@ -9,7 +9,7 @@ public enum Standing
     /// <summary>A zombie: every fact holds, and its wait has no limit and has lasted.</summary>
     [JsonStringEnumMemberName("zombie")] Zombie,
 
-    /// <summary>Every fact holds, but one look at a wait that is renewed, or whose beginning is not known, cannot tell how long it lasts.</summary>
+    /// <summary>Every fact holds, but one look at a wait that is renewed, or whose beginning is not known, cannot tell how long it lasts; or a routine's name had to be inferred.</summary>
     [JsonStringEnumMemberName("likelyZombie")] LikelyZombie,
 
     /// <summary>It has threads, and what keeps them cannot be told or has not lasted.</summary>
@@ -76,9 +76,11 @@ public sealed record Examination(int Processes, int Modules, IReadOnlyList<Remai
         var zombie = new Zombie(process, stuck);
         var says = $"{who}: {zombie.Blame}. {zombie.Told(null)}";
         // A poll begins its wait again every few milliseconds.
-        var renewed = stuck.Hold is Hold.CancelRoutineDidNotComplete or Hold.Rundown;
-        if (renewed || waited is null) return new Remains(process, Standing.LikelyZombie, zombie, facts, waited, $"{says} One look cannot tell how long that lasts: {(renewed ? "the wait is renewed every few milliseconds" : "when it began is not in memory")}.");
-        if (waited < StuckThread.Soonest) return new Remains(process, Standing.Unclear, zombie, facts, waited, $"{says} It has waited for {Spelled.Duration(waited.Value)}: too soon to tell a zombie from a process that goes later.");
+        var doubt = stuck.Hold is Hold.CancelRoutineDidNotComplete or Hold.Rundown ? "one look cannot tell how long it lasts: the wait is renewed every few milliseconds"
+            : waited is null ? "one look cannot tell how long it lasts: when the wait began is not in memory"
+            : stuck.Inferred && waited >= StuckThread.Soonest ? $"it has waited for {Spelled.Duration(waited.Value)}, but nt's own routines have no names here, and the one that waits was inferred" : null;
+        if (doubt is not null) return new Remains(process, Standing.LikelyZombie, zombie, facts, waited, $"{says} Not certain: {doubt}.");
+        if (waited!.Value < StuckThread.Soonest) return new Remains(process, Standing.Unclear, zombie, facts, waited, $"{says} It has waited for {Spelled.Duration(waited.Value)}: too soon to tell a zombie from a process that goes later.");
         return new Remains(process, Standing.Zombie, zombie, facts, waited, $"{says} It has waited for {Spelled.Duration(waited.Value)}.");
     }
 

@@ -31,6 +31,12 @@ public enum Hold
 /// <param name="Irp">The IRP it waits for; null when none is outstanding.</param>
 public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Function, IrpRecord? Irp)
 {
+    /// <summary>
+    /// Nothing names nt's own routines in this memory (they are not exported), so the function was not seen: the wait, its object and the cancelled
+    /// IRP are those that it leaves.
+    /// </summary>
+    public bool Inferred { get; init; }
+
     public const string CancelAlertedRequest = "nt!IopCancelAlertedRequest";
     public const string CancelThreadIo = "nt!IoCancelThreadIo";
     public const string CleanupProcessResources = "nt!IopCleanupProcessResources";
@@ -51,10 +57,13 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
     public string Wait => $"({Thread.WaitReason}) {Thread.WaitMode} {(Thread.Alertable ? "Alertable" : "Non-Alertable")}";
 
     /// <summary>Where it waits: <see cref="Function"/>, or else whoever called the kernel's own wait.</summary>
-    public string Place => Function ?? Thread.Stack.Select(f => ModuleOffset.Function(f.Name)).FirstOrDefault(name => !IsPartOfWait(name)) ?? "an unknown place";
+    public string Place => Function ?? Thread.Stack.Skip(OfKernelsWait).Select(f => ModuleOffset.Function(f.Name)).FirstOrDefault(name => !IsPartOfWait(name)) ?? "an unknown place";
+
+    /// <summary>Frames up to and with the exported routine that waits: those inside of it may have no names.</summary>
+    private int OfKernelsWait => Thread.Stack.ToList().FindIndex(f => IsPartOfWait(f.Name) && !f.Name.StartsWith("nt!Ki", StringComparison.Ordinal)) + 1;
 
     private static bool IsPartOfWait(string function) =>
-        function.StartsWith("nt!Ki", StringComparison.Ordinal) || function.StartsWith("nt!KeWaitFor", StringComparison.Ordinal) || function == "nt!KeDelayExecutionThread";
+        function.StartsWith("nt!Ki", StringComparison.Ordinal) || function.StartsWith("nt!KeWaitFor", StringComparison.Ordinal) || function.StartsWith("nt!KeDelayExecutionThread", StringComparison.Ordinal);
 
     /// <summary>The polls of IopCancelAlertedRequest and IoCancelThreadIo: the delay is over and the thread is about to look again.</summary>
     private bool BetweenPolls => Thread is { WaitReason: WaitReason.DelayExecution, State: ThreadState.Ready or ThreadState.DeferredReady or ThreadState.Standby };
@@ -90,6 +99,8 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
         if (waiter is not null)
             return new StuckThread(thread, HoldOf(thread, waiter), ModuleOffset.Function(waiter.Name), irp);
 
+        if (Infer(thread, irp) is { } inferred) return new StuckThread(thread, inferred, null, irp) { Inferred = true };
+
         var uncancellable = outstanding.FirstOrDefault(i => !i.Cancel && i.Locations.Any(l => l is { Current: true, Major: IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close }));
         return uncancellable is not null && thread.Stack.Count > 0
             ? new StuckThread(thread, Hold.UncancellableRequest, null, uncancellable)
@@ -98,6 +109,22 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
 
     /// <summary>A driver still has it: the current location lies within the stack. Above the top it is completed and only its APC is due.</summary>
     private static bool IsOutstanding(IrpRecord irp) => irp.CurrentLocation >= 1 && irp.CurrentLocation <= irp.StackCount;
+
+    /// <summary>Without symbols: what the wait and the IRP say of a thread on whose stack routines of nt have no names. Null: they say nothing.</summary>
+    private static Hold? Infer(ThreadRecord thread, IrpRecord? irp)
+    {
+        if (irp is not { Cancel: true } || thread.WaitMode != ProcessorMode.KernelMode || thread.Alertable || !thread.Stack.Any(f => f.Module == ModuleOffset.Kernel && !f.Name.Contains('!'))) return null;
+        // Read, write and control requests come by exported system services: NtDeviceIoControlFile, NtReadFile…
+        var inSystemCall = thread.Stack.Any(f => f.Name.StartsWith("nt!Nt", StringComparison.Ordinal) && ModuleOffset.Function(f.Name).EndsWith("File", StringComparison.Ordinal));
+        var file = irp.Locations.FirstOrDefault(l => l.Current)?.FileObject;
+        return thread.WaitReason switch
+        {
+            WaitReason.Executive when irp.CancelRoutine is null && file is { } of && thread.WaitObject?.BelongsTo?.StartsWith($"File {of} ", StringComparison.Ordinal) == true => Hold.NoCancelRoutine,
+            WaitReason.DelayExecution when inSystemCall && irp.List == "thread" => Hold.CancelRoutineDidNotComplete,
+            WaitReason.DelayExecution => Hold.Rundown,
+            _ => null,
+        };
+    }
 
     private static Hold HoldOf(ThreadRecord thread, StackFrame waiter) => (ModuleOffset.Function(waiter.Name), thread.WaitReason) switch
     {

@@ -94,7 +94,8 @@ public static class ZombieFacts
             default:
                 yield return ("an IRP on the thread's or the file object's list", stuck?.Irp is not null);
                 yield return ("Irp.Cancel is set", stuck?.Irp?.Cancel ?? false);
-                yield return ($"{stuck?.Function ?? "a function that waits for a cancelled IRP"} is on its stack", OnStack(stuck?.Function is not null));
+                if (stuck is { Inferred: true }) yield return ("it waits as the function does that waits for a cancelled IRP, which has no name without symbols", true);
+                else yield return ($"{stuck?.Function ?? "a function that waits for a cancelled IRP"} is on its stack", OnStack(stuck?.Function is not null));
                 break;
         }
     }

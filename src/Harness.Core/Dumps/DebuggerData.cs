@@ -18,9 +18,7 @@ internal sealed class DebuggerData
 
     private readonly byte[] _bytes;
 
-    private DebuggerData(byte[] bytes, bool encoded) => (_bytes, WasEncoded) = (bytes, encoded);
-
-    public bool WasEncoded { get; }
+    private DebuggerData(byte[] bytes) => _bytes = bytes;
 
     public KernelAddress KernelBase => Pointer(0x18);
 
@@ -29,7 +27,7 @@ internal sealed class DebuggerData
     public KernelAddress ActiveProcessHead => Pointer(0x50);
 
     /// <summary>The block at this address; null when there is none, and then <paramref name="why"/> is a clause.</summary>
-    public static DebuggerData? Read(KernelMemoryReader memory, KernelAddress at, KernelImage? kernel, out string why)
+    public static DebuggerData? Read(KernelMemoryReader memory, KernelAddress at, MappedImage? kernel, out string why)
     {
         why = "";
         var bytes = new byte[Length];
@@ -39,21 +37,22 @@ internal sealed class DebuggerData
             return null;
         }
 
-        if (IsPlain(bytes)) return new DebuggerData(bytes, encoded: false);
-        if (kernel?.Pdb is not { } pdb || NtSymbols.OfPdb(pdb) is not { } symbols)
+        if (IsPlain(bytes)) return new DebuggerData(bytes);
+        var symbols = NtSymbols.OfPdb(kernel?.Pdb ?? "");
+        if (kernel is null || symbols["KiWaitNever"] is not { } waitNever || symbols["KiWaitAlways"] is not { } waitAlways || symbols["KdpDataBlockEncoded"] is not { } encoded)
         {
-            why = $"is encoded, and the constants of this kernel (PDB {kernel?.Pdb ?? "unknown"}) are not known";
+            why = $"is encoded, and the constants of this kernel (PDB {(kernel is { Pdb.Length: > 0 } ? kernel.Pdb : "unknown")}) are not known";
             return null;
         }
 
-        if (memory.UInt64(kernel.Base + symbols.WaitNever) is not { } never || memory.UInt64(kernel.Base + symbols.WaitAlways) is not { } always)
+        if (memory.UInt64(kernel.Base + waitNever) is not { } never || memory.UInt64(kernel.Base + waitAlways) is not { } always)
         {
             why = "is encoded, and what decodes it is not in memory";
             return null;
         }
 
-        Decode(bytes, never, always, kernel.Base + symbols.DataBlockEncoded);
-        if (IsPlain(bytes)) return new DebuggerData(bytes, encoded: true);
+        Decode(bytes, never, always, kernel.Base + encoded);
+        if (IsPlain(bytes)) return new DebuggerData(bytes);
         why = "is neither plain nor encoded as the kernel encodes it";
         return null;
     }

@@ -95,6 +95,7 @@ internal static class KernelSearch
         }
 
         var layout = NtLayout.ForBuild(build);
+        var symbols = NtSymbols.OfPdb(kernel.Pdb);
         // The System process is the first on the list, so what lies before it is the head.
         if (kernel.Export("PsInitialSystemProcess") is not { } variable || reader.Pointer(variable) is not { } system
             || reader.Pointer(system + layout.EProcess.ActiveProcessLinks + 8) is not { } head || !CrashDump.IsListHead(memory, head))
@@ -103,20 +104,21 @@ internal static class KernelSearch
             return null;
         }
 
-        if ((kernel.Export("PsLoadedModuleList") ?? (kernel.Pdb is { } pdb && NtSymbols.OfPdb(pdb) is { } known ? kernel.Base + known.LoadedModuleList : null)) is not { } modules || !CrashDump.IsListHead(memory, modules))
+        if ((kernel.Export("PsLoadedModuleList") ?? Symbol("PsLoadedModuleList")) is not { } modules || !CrashDump.IsListHead(memory, modules))
         {
-            why = $"its module list (build {build}, PDB {kernel.Pdb ?? "unknown"}) was not found";
+            why = $"its module list (build {build}, PDB {(kernel.Pdb.Length > 0 ? kernel.Pdb : "unknown")}) was not found";
             return null;
         }
 
-        var symbols = kernel.Pdb is null ? null : NtSymbols.OfPdb(kernel.Pdb);
-        return new MachineMemory("", build, head, modules) { DebuggerData = symbols is null ? KernelAddress.Null : kernel.Base + symbols.DebuggerDataBlock };
+        return new MachineMemory("", build, head, modules) { DebuggerData = Symbol("KdDebuggerDataBlock") ?? KernelAddress.Null };
+
+        KernelAddress? Symbol(string name) => symbols[name] is { } rva ? kernel.Base + rva : null;
     }
 
-    private static KernelImage? Kernel(PagedMemory memory, KernelMemoryReader reader)
+    private static MappedImage? Kernel(PagedMemory memory, KernelMemoryReader reader)
     {
         foreach (var page in memory.Tables.PresentPages(ImagesFrom, ImagesTo, MostSteps))
-            if (KernelImage.At(reader, new(page)) is { Name: "ntoskrnl.exe" } kernel) return kernel;
+            if (MappedImage.At(reader, new(page)) is { ExportName: "ntoskrnl.exe" } kernel) return kernel;
         return null;
     }
 

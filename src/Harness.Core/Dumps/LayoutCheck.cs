@@ -21,10 +21,10 @@ internal static class LayoutCheck
         if (found.PhysicalBytes > 0) CheckLists(memory, layout, found);
     }
 
-    private static KernelImage? KernelOf(KernelMemoryReader memory, NtLayout layout, MachineMemory found) =>
-        memory.Pointer(found.LoadedModuleList) is { } first && memory.Pointer(first + layout.LoadedModule.DllBase) is { } nt ? KernelImage.At(memory, nt) : null;
+    private static MappedImage? KernelOf(KernelMemoryReader memory, NtLayout layout, MachineMemory found) =>
+        memory.Pointer(found.LoadedModuleList) is { } first && memory.Pointer(first + layout.LoadedModule.DllBase) is { } nt ? MappedImage.At(memory, nt) : null;
 
-    private static void CheckDebuggerData(KernelMemoryReader memory, NtLayout layout, MachineMemory found, KernelImage? kernel)
+    private static void CheckDebuggerData(KernelMemoryReader memory, NtLayout layout, MachineMemory found, MappedImage? kernel)
     {
         if (found.DebuggerData.IsNull) return;
         if (DebuggerData.Read(memory, found.DebuggerData, kernel, out var why) is not { } told)

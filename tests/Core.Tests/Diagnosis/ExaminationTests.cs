@@ -57,6 +57,61 @@ public class ExaminationTests
         Look().Remains.Should().ContainSingle().Which.Should().Match<Remains>(r => r.Standing == Standing.Unclear && r.Says.Contains("not so: Irp.Cancel is set"));
     }
 
+    [Theory]
+    [InlineData(WaitReason.Executive, "zombie-no-cancel-routine", "it has waited for 10 min, but nt's own routines have no names here, and the one that waits was inferred.")]
+    [InlineData(WaitReason.DelayExecution, "zombie-cancel-routine-did-not-complete", "the wait is renewed every few milliseconds.")]
+    public void Without_symbols_the_wait_and_the_IRP_tell_a_likely_zombie(WaitReason reason, string finding, string says)
+    {
+        var scene = new DumpScene(exportsAll: false);
+        scene.Kernel.Memory.Byte(scene.Thread + scene.Kernel.Layout.KThread.WaitReason, (int)reason);
+        var remains = Examination.Of(scene.Kernel.Memory).Remains.Should().ContainSingle().Which;
+        remains.Standing.Should().Be(Standing.LikelyZombie);
+        remains.Zombie!.Id.Should().Be(finding);
+        remains.Zombie.Stuck.Should().BeEquivalentTo(new { Driver = "sample.sys", Inferred = true, Place = "nt+0x1120" });
+        remains.Says.Should().EndWith(says);
+    }
+
+    [Fact]
+    public void Without_symbols_and_without_cancellation_nothing_is_inferred()
+    {
+        var scene = new DumpScene(exportsAll: false);
+        scene.Kernel.Memory.Byte(scene.Irp + scene.Kernel.Layout.Irp.Cancel, 0);
+        Examination.Of(scene.Kernel.Memory).Remains.Should().ContainSingle().Which.Standing.Should().Be(Standing.Unclear);
+    }
+
+    [Fact]
+    public void Without_symbols_a_wait_for_something_else_is_not_explained()
+    {
+        var scene = new DumpScene(exportsAll: false);
+        scene.Kernel.Memory.Pointer(scene.Thread + scene.Kernel.Layout.KThread.WaitBlock + scene.Kernel.Layout.WaitBlock.Object, scene.Process);
+        Examination.Of(scene.Kernel.Memory).Remains.Should().ContainSingle().Which.Standing.Should().Be(Standing.Unclear);
+    }
+
+    [Fact]
+    public void Only_the_very_kernel_of_a_PDB_has_its_symbols()
+    {
+        var symbols = NtSymbols.OfPdb("89284D0CA6ACC8274B9A44BD5AF9290B1");
+        symbols.At(symbols["IopCancelAlertedRequest"]!.Value).Should().Be("IopCancelAlertedRequest");
+        NtSymbols.OfPdb("89284D0CA6ACC8274B9A44BD5AF9290B2")["IopCancelAlertedRequest"].Should().BeNull("another kernel's symbols are nobody's");
+    }
+
+    [Fact]
+    public void A_driver_that_sent_the_IRP_down_is_told()
+    {
+        var kernel = _scene.Kernel;
+        var lowerBase = new KernelAddress(0xFFFFF803_60000000);
+        kernel.AddModule("lower.sys", lowerBase, new FakeImage(0x4000).Build());
+        var lower = kernel.AddDevice(null, kernel.AddDriver(lowerBase, @"\Driver\Lower"));
+        var irp = kernel.AddIrp(_scene.Thread, kernel.AddDevice("Upper"), _scene.File, stackCount: 2, current: 1);
+        kernel.Memory.Pointer(kernel.Location(irp, 1) + kernel.Layout.StackLocation.DeviceObject, lower);
+        kernel.Memory.Byte(irp + kernel.Layout.Irp.Cancel, 1);
+        kernel.Memory.ListHead(_scene.Thread + kernel.Layout.EThread.IrpList);
+        kernel.OnThreadList(_scene.Thread, irp);
+        var zombie = Look().Zombies.Should().ContainSingle().Which;
+        zombie.Zombie!.Stuck.Driver.Should().Be("lower.sys");
+        zombie.Says.Should().Contain("current stack location 1 of 2; sample.sys sent it down.");
+    }
+
     [Fact]
     public void A_process_whose_object_alone_is_left_has_ended()
     {

@@ -13,9 +13,11 @@ internal sealed class DumpScene
     /// <summary>15.625 ms in 2^-24 ms, as Windows has it; ten minutes of such ticks after the wait began.</summary>
     private const uint TickCountMultiplier = 0x0FA0_0000, WaitBegan = 1000, Now = WaitBegan + (600 * 64);
 
-    public DumpScene(int build = 19041)
+    /// <param name="build">Whose layouts.</param>
+    /// <param name="exportsAll">False: nt's own routines have no names.</param>
+    public DumpScene(int build = 19041, bool exportsAll = true)
     {
-        Kernel = new FakeKernel(build);
+        Kernel = new FakeKernel(build, exportsAll);
         Kernel.AddThread(Kernel.AddProcess(4, "System"), 8);
         Kernel.AddThread(Kernel.AddProcess(100, "alive.exe"), 104);
         Process = Kernel.AddProcess(Victim, "victim.exe");
@@ -64,11 +66,11 @@ internal sealed class DumpScene
         memory.UInt32(FakeKernel.KernelBase + DebugRva + 12, 2);
         memory.UInt32(FakeKernel.KernelBase + DebugRva + 20, DebugRva + 0x20);
         memory.Write(FakeKernel.KernelBase + DebugRva + 0x20, [.. "RSDS"u8, .. Guid.ParseExact(pdb[..32], "N").ToByteArray(), .. BitConverter.GetBytes(Convert.ToUInt32(pdb[32..], 16))]);
-        memory.UInt64(FakeKernel.KernelBase + symbols.WaitNever, never);
-        memory.UInt64(FakeKernel.KernelBase + symbols.WaitAlways, always);
+        memory.UInt64(FakeKernel.KernelBase + symbols["KiWaitNever"]!.Value, never);
+        memory.UInt64(FakeKernel.KernelBase + symbols["KiWaitAlways"]!.Value, always);
         for (var at = DebuggerData; at != DebuggerData + 0x380; at += 8)
         {
-            var word = BinaryPrimitives.ReverseEndianness(memory.UInt64(at) ^ always) ^ (FakeKernel.KernelBase.Value + symbols.DataBlockEncoded);
+            var word = BinaryPrimitives.ReverseEndianness(memory.UInt64(at) ^ always) ^ (FakeKernel.KernelBase.Value + symbols["KdpDataBlockEncoded"]!.Value);
             memory.UInt64(at, ulong.RotateRight(word, (byte)never) ^ never);
         }
     }

@@ -134,7 +134,7 @@ public class KernelDumpTests
     public void An_encoded_debugger_data_block_is_decoded()
     {
         const string Pdb = "89284D0CA6ACC8274B9A44BD5AF9290B1";
-        _scene.EncodeDebuggerData(Pdb, NtSymbols.OfPdb(Pdb)!, 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
+        _scene.EncodeDebuggerData(Pdb, NtSymbols.OfPdb(Pdb), 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
         using var dump = KernelDump.Read(new FileBytes(_scene.Dump().Full()));
         dump.Notes.Should().BeEmpty();
     }
@@ -144,7 +144,7 @@ public class KernelDumpTests
     {
         const string Pdb = "89284D0CA6ACC8274B9A44BD5AF9290B1";
         _scene.Kernel.Memory.UInt16(_scene.DebuggerData + 0x29C, 0x60);
-        _scene.EncodeDebuggerData(Pdb, NtSymbols.OfPdb(Pdb)!, 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
+        _scene.EncodeDebuggerData(Pdb, NtSymbols.OfPdb(Pdb), 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
         Refusal().Should().Contain("KDBG").And.Contain("KTHREAD.KernelStack is at 0x60, not at 0x58");
     }
 
