@@ -119,7 +119,7 @@ internal sealed partial class Machine
         Memory.WriteU32(AddressMap.SharedUserData + 0x260, Build);
         Memory.WriteU32(AddressMap.SharedUserData + 0x26C, 10);
         // TickCountMultiplier: milliseconds in a tick, times 2^24.
-        Memory.WriteU32(AddressMap.SharedUserData + 0x4, (uint)((TickLength << 24) / 10_000));
+        Memory.WriteU32(AddressMap.SharedUserData + 0x4, (uint)(((ulong)TickLength << 24) / 10_000));
         AdvanceTo(0);
     }
 
