@@ -27,16 +27,23 @@ internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Obser
             choices, conditions.Seed, conditions.Processors, HarnessVersion, ReplayLine.Of(command, scenario, target, driver, choices, conditions), started);
 
     /// <summary>Plays the story and judges what it left.</summary>
+    /// <param name="run">What is played.</param>
+    /// <param name="target">Where.</param>
+    /// <param name="driver">With which driver.</param>
+    /// <param name="dump">The kernel dump to leave; null: none.</param>
     /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>
-    public static PlayedRun Play(RunDescription run, ITarget target, DriverUnderTest driver)
+    /// <exception cref="UnwritableResultsException">The dump cannot be kept.</exception>
+    public static PlayedRun Play(RunDescription run, ITarget target, DriverUnderTest driver, DumpRequest? dump = null)
     {
         var evidence = new EvidenceLog();
         try
         {
-            target.Play(run.Story, driver, new Conditions(run.Seed, run.Processors), evidence);
+            var conditions = new Conditions(run.Seed, run.Processors);
+            if (dump is not null) ((IDumpingTarget)target).Play(run.Story, driver, conditions, evidence, dump);
+            else target.Play(run.Story, driver, conditions, evidence);
             return new PlayedRun(run, evidence.Observations, Judge.Of(run, evidence.Observations));
         }
-        catch (Exception e) when (e is not UnusableDriverException and not UsageException)
+        catch (Exception e) when (e is not UnusableDriverException and not UsageException and not UnwritableResultsException)
         {
             var because = $"The harness itself failed: {e.GetType().Name}: {DriverFault.FirstLine(e.Message)}";
             return new PlayedRun(run, evidence.Observations, new Judgement(Verdict.Error, null, null, because, [], []), e);

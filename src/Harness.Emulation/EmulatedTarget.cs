@@ -10,7 +10,7 @@ namespace Harness.Emulation;
 /// The target "emulated": executes the driver's own machine code in an emulated NT kernel, on any operating system, with a virtual clock.
 /// The same story, driver and seed give the same evidence, byte for byte.
 /// </summary>
-public sealed class EmulatedTarget : ITarget
+public sealed class EmulatedTarget : IDumpingTarget
 {
     public string Name => "emulated";
 
@@ -21,6 +21,17 @@ public sealed class EmulatedTarget : ITarget
     public void Check(string fileName, byte[] image) => DriverImage.Parse(image, fileName);
 
     public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence) => Prepare(story, driver, conditions, evidence).Run();
+
+    public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence, DumpRequest dump)
+    {
+        var machine = Prepare(story, driver, conditions, evidence);
+        machine.Stopping = () =>
+        {
+            machine.Dump(dump.Kind, pieces => dump.Keep(DumpRequest.FileName, pieces));
+            dump.Keep(NtImage.FileName, NtImage.Instance.File);
+        };
+        machine.Run();
+    }
 
     /// <summary>A machine with the driver mapped; its first step is the first of DriverEntry.</summary>
     internal static Machine Prepare(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence)

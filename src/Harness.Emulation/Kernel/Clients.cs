@@ -249,6 +249,7 @@ internal sealed class Clients(Machine machine)
         // The story is over: the harness goes, and the driver's service is stopped.
         if (at.Client.Name == Story.Controller)
         {
+            machine.BeforeStop();
             NtData.EndStory(machine.Memory);
             Ps.StartSystemThread(machine, NtImage.Instance["IopUnloadDriver"], NtData.DriverUnderTest(machine.Memory));
         }

@@ -107,6 +107,7 @@ internal sealed partial class Machine
         var guilty = (frames.FirstOrDefault(frame => frame.Module is not (null or "nt"))?.Address ?? stop.Parameters.Cast<KernelAddress?>().FirstOrDefault(parameter => IsInDriver(parameter!.Value.Value)))?.Value;
         // Else whoever's code ran last on this thread: what it left behind is what nt stumbles over.
         if (guilty is null && p.CurrentThread.LastDriverCode is not 0 and var last) guilty = last;
+        NtData.SetBugCheck(Memory, stop.Code, stop.Parameters);
         Log(new BugChecked(stop.Code, stop.Parameters, guilty is { } address ? NameOf(address) : CallerOf(p), [.. frames.Select(frame => frame.Name)]));
         Finished = true;
     }

@@ -15,6 +15,7 @@ internal sealed partial class Machine
         while (Step())
         {
         }
+        BeforeStop();
     }
 
     /// <summary>The least that can happen: one visible action of one processor, or the clock goes on. False: the run is over.</summary>

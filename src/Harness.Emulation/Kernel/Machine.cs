@@ -50,13 +50,13 @@ internal sealed partial class Machine
     {
         _evidence = evidence;
         _fromSeed = seed != 0;
-        Memory = new GuestMemory { Space = 0x1AA000 };
+        Memory = new GuestMemory { Space = NtData.SystemDirectory };
         NtImage.Instance.Map(Memory);
         NtData.Initialize(Memory, seed, processors);
         MapSharedData();
         Processors = [.. Enumerable.Range(0, processors).Select(i => new Processor(this, i))];
         Ob.CreateTypes(this);
-        AddModule("ntoskrnl.exe", "\\SystemRoot\\system32\\ntoskrnl.exe", NtImage.Base, NtImage.SizeOfImage, 0, 0);
+        AddModule(NtImage.FileName, "\\SystemRoot\\system32\\" + NtImage.FileName, NtImage.Base, NtImage.SizeOfImage, 0, NtImage.TimeDateStamp);
         StartProcessors();
         Unmodelled = new UnmodelledExports(Memory);
         Clients = new Clients(this);
@@ -125,8 +125,8 @@ internal sealed partial class Machine
 
     private void StartProcessors()
     {
-        var idle = Ps.CreateProcess(this, "Idle", 0, 0x1AA000, listed: false);
-        var system = Ps.CreateProcess(this, "System", 4, 0x1AA000);
+        var idle = Ps.CreateProcess(this, "Idle", 0, NtData.SystemDirectory, listed: false);
+        var system = Ps.CreateProcess(this, "System", 4, NtData.SystemDirectory);
         NtData.SetSystem(Memory, system);
         foreach (var p in Processors)
         {
@@ -145,7 +145,7 @@ internal sealed partial class Machine
             ref var r = ref p.Registers;
             r.GsBase = control;
             r.Rflags = 0x202;
-            r.Cr3 = 0x1AA000;
+            r.Cr3 = NtData.SystemDirectory;
             p.Irql = Ke.DispatchLevel;
             Ke.Load(p, thread);
         }

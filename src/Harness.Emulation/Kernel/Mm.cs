@@ -49,7 +49,7 @@ internal static partial class Mm
         return p.Return();
     }
 
-    /// <summary>An address in a fictitious physical memory: the same for every mapping of a page, another for every page.</summary>
+    /// <summary>An address in physical memory: the same for every mapping of a page, another for every page.</summary>
     private static ulong PhysicalAddressOf(Processor p, ulong address)
     {
         var frame = p.Memory.FrameNumberOf(address);

@@ -1,3 +1,5 @@
+using System.Text;
+using Harness.Core.Nt;
 using Harness.Emulation.Kernel.Structures;
 using Harness.Emulation.Memory;
 
@@ -17,7 +19,8 @@ internal static class NtData
         WorkQueue = 0x088, IdleWorkers = 0x098, WorkerCount = 0x09C, NextImage = 0x0A0, WorkAvailable = 0x0A8, CompletionLock = 0x0C8, DatabaseLock = 0x0D0, NextDirectory = 0x0D8,
         TimeReads = 0x0E0, LastTurn = 0x0E4, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
         TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, PoolRecordNext = 0x3018, UnloadUntil = 0x3020, TestedDriver = 0x3028, StoryOver = 0x3030, ConfigurationInformation = 0x3040,
-        ResourceList = 0x3080, LookasideList = 0x3090, HeldLocks = 0x3100;
+        ResourceList = 0x3080, LookasideList = 0x3090, HeldLocks = 0x3100,
+        DebuggerData = 0x3800, DebuggerDataHead = 0x3B80, VersionBlock = 0x3B90, BuildLab = 0x3BC0, BugCheckData = 0x3C00, PhysicalMemoryBlock = 0x3C28, PhysicalMemoryRuns = 0x3C40;
 
     /// <summary>Object types, in the order of their indexes (from 2, as on Windows).</summary>
     public static readonly string[] ObjectTypes = ["Process", "Thread", "Event", "Mutant", "Semaphore", "Timer", "Device", "Driver", "File", "SymbolicLink", "Callback", "IoCompletion", "Directory", "Section", "Key", "Token"];
@@ -48,6 +51,12 @@ internal static class NtData
             yield return ("InitSafeBootMode", Variables + 0x30);
             yield return ("KeNumberProcessors", Variables + 0x38);
             yield return ("KeTickCount", Variables + 0x40);
+            yield return ("KdDebuggerDataBlock", DebuggerData);
+            yield return ("KdpDebuggerDataListHead", DebuggerDataHead);
+            yield return ("KdVersionBlock", VersionBlock);
+            yield return ("NtBuildLab", BuildLab);
+            yield return ("KiBugCheckData", BugCheckData);
+            yield return ("MmPhysicalMemoryBlock", PhysicalMemoryBlock);
         }
     }
 
@@ -177,6 +186,29 @@ internal static class NtData
 
     public static ulong PeekPaged(GuestMemory m) => m.ReadU64(Base + PagedNext);
 
+    /// <summary>Code and parameters of the bug check that stopped the machine; all zero: none did.</summary>
+    public static ulong[] BugCheck(GuestMemory m) => [.. Enumerable.Range(0, 5).Select(i => m.ReadU64(Base + BugCheckData + ((ulong)i * 8)))];
+
+    public static void SetBugCheck(GuestMemory m, uint code, IReadOnlyList<KernelAddress> parameters)
+    {
+        m.WriteU64(Base + BugCheckData, code);
+        for (var i = 0; i < parameters.Count; i++) m.WriteU64(Base + BugCheckData + 8 + ((ulong)i * 8), parameters[i].Value);
+    }
+
+    /// <summary>PHYSICAL_MEMORY_DESCRIPTOR; MmPhysicalMemoryBlock points to it.</summary>
+    public const ulong PhysicalMemoryDescriptor = Base + PhysicalMemoryRuns;
+
+    /// <summary>The directory table base of System, which every machine has from the beginning.</summary>
+    public const ulong SystemDirectory = 0x1AA000;
+
+    /// <summary>The directory table bases of all address spaces.</summary>
+    public static IReadOnlyCollection<ulong> Directories(GuestMemory m)
+    {
+        var directories = new List<ulong>();
+        for (var directory = SystemDirectory; directory < m.ReadU64(Base + NextDirectory); directory += 0x1000) directories.Add(directory);
+        return directories;
+    }
+
     /// <summary>Gives every variable its first value.</summary>
     public static void Initialize(GuestMemory m, ulong seed, int processors)
     {
@@ -202,11 +234,12 @@ internal static class NtData
         m.WriteU32(Configuration, 0x30);
         m.WriteU64(Base + NextCid, 400);
         m.WriteU64(Base + NextImage, AddressMap.Drivers);
-        m.WriteU64(Base + NextDirectory, 0x1AA000);
+        m.WriteU64(Base + NextDirectory, SystemDirectory + 0x1000);
         m.WriteU64(Variable(0x00), 0x00007FFF_FFFEFFFF);
         m.WriteU64(Variable(0x08), 0x00007FFF_FFFF0000);
         m.WriteU64(Variable(0x10), 0xFFFF8000_00000000);
         m.WriteU32(Variable(0x18), 0xF0000000 | Machine.Build);
+        m.Write(Base + BuildLab, Encoding.ASCII.GetBytes($"{Machine.Build}.1.amd64fre.emulated"));
         m.WriteU8(Variable(0x28), 1);
         m.WriteU8(Variable(0x38), (byte)processors);
         for (var i = 0; i < ObjectTypes.Length; i++) m.WriteU64(TypePointer(i), TypeObject(i + 2));

@@ -19,7 +19,13 @@ internal sealed class NtImage
     public const uint SizeOfImage = 0x120000;
     public const int SlotSize = 8;
 
-    private const uint TextRva = 0x1000, PdataRva = 0x80000, EdataRva = 0xA0000, DataRva = 0x100000;
+    /// <summary>The PE header's, by which a debugger knows that a file is this image.</summary>
+    public const uint TimeDateStamp = 0x5F000000;
+
+    /// <summary>As the loaded module list and the export directory name it.</summary>
+    public const string FileName = "ntoskrnl.exe";
+
+    private const uint FileAlignment = 0x200, HeadersSize = 0x400, TextRva = 0x1000, PdataRva = 0x80000, EdataRva = 0xA0000, DataRva = 0x100000;
 
     /// <summary>Home space for a callee's four register arguments and eight more on the stack: IopXxxControlFile takes eleven.</summary>
     public const uint OutgoingArguments = 0x60;
@@ -130,6 +136,10 @@ internal sealed class NtImage
         return rva == start ? "nt!" + name : $"nt!{name}+0x{rva - start:x}";
     }
 
+    /// <summary>The image as a file: for a debugger, which has the names of a module's routines out of its file. Pieces in their order.</summary>
+    public IEnumerable<ReadOnlyMemory<byte>> File =>
+        ((byte[][])[_headers, _text, _pdata, _edata]).SelectMany(part => (ReadOnlyMemory<byte>[])[part, new byte[InFile(part) - (uint)part.Length]]);
+
     /// <summary>Maps a fresh copy. Text is a page of slots; data is zero.</summary>
     public void Map(GuestMemory memory)
     {
@@ -149,7 +159,7 @@ internal sealed class NtImage
     /// <summary>PE32+ headers as the loader leaves them in memory ([MS] PE format): enough for any debugger to find sections, exports and .pdata.</summary>
     private byte[] Headers()
     {
-        var h = new byte[0x400];
+        var h = new byte[HeadersSize];
         var s = h.AsSpan();
         "MZ"u8.CopyTo(s);
         Put32(s, 0x3C, 0x80);
@@ -157,7 +167,7 @@ internal sealed class NtImage
         var coff = s[0x84..];
         Put16(coff, 0, 0x8664);
         Put16(coff, 2, 4);
-        Put32(coff, 4, 0x5F000000);
+        Put32(coff, 4, TimeDateStamp);
         Put16(coff, 16, 0xF0);
         Put16(coff, 18, 0x22);
         var optional = s[0x98..];
@@ -168,12 +178,12 @@ internal sealed class NtImage
         Put32(optional, 20, TextRva);
         BinaryPrimitives.WriteUInt64LittleEndian(optional[24..], Base);
         Put32(optional, 32, 0x1000);
-        Put32(optional, 36, 0x200);
+        Put32(optional, 36, FileAlignment);
         Put16(optional, 40, 10);
         Put16(optional, 44, 10);
         Put16(optional, 48, 10);
         Put32(optional, 56, SizeOfImage);
-        Put32(optional, 60, 0x400);
+        Put32(optional, 60, HeadersSize);
         Put16(optional, 68, 1);
         Put32(optional, 108, 16);
         Put32(optional, 112, EdataRva);
@@ -181,10 +191,11 @@ internal sealed class NtImage
         Put32(optional, 112 + (3 * 8), PdataRva);
         Put32(optional, 116 + (3 * 8), ExceptionDirectorySize);
         var sections = s[0x188..];
-        PutSection(sections, ".text", TextRva, PdataRva - TextRva, 0x60000020);
-        PutSection(sections[40..], ".pdata", PdataRva, EdataRva - PdataRva, 0x40000040);
-        PutSection(sections[80..], ".edata", EdataRva, DataRva - EdataRva, 0x40000040);
-        PutSection(sections[120..], ".data", DataRva, SizeOfImage - DataRva, 0xC0000040);
+        var file = HeadersSize;
+        PutSection(sections, ".text", TextRva, PdataRva - TextRva, 0x60000020, _text, ref file);
+        PutSection(sections[40..], ".pdata", PdataRva, EdataRva - PdataRva, 0x40000040, _pdata, ref file);
+        PutSection(sections[80..], ".edata", EdataRva, DataRva - EdataRva, 0x40000040, _edata, ref file);
+        PutSection(sections[120..], ".data", DataRva, SizeOfImage - DataRva, 0xC0000080, [], ref file);
         return h;
     }
 
@@ -206,7 +217,7 @@ internal sealed class NtImage
             text.Add(0);
         }
         Put32(directory, 12, EdataRva + strings + (uint)text.Count);
-        text.AddRange("ntoskrnl.exe\0"u8);
+        text.AddRange(Encoding.ASCII.GetBytes(FileName + "\0"));
         Put32(directory, 16, 1);
         Put32(directory, 20, (uint)names.Length);
         Put32(directory, 24, (uint)names.Length);
@@ -216,11 +227,16 @@ internal sealed class NtImage
         return [.. directory, .. text];
     }
 
-    private static void PutSection(Span<byte> at, string name, uint rva, uint size, uint characteristics)
+    private static uint InFile(byte[] part) => ((uint)part.Length + FileAlignment - 1) & ~(FileAlignment - 1);
+
+    private static void PutSection(Span<byte> at, string name, uint rva, uint size, uint characteristics, byte[] content, ref uint file)
     {
         Encoding.ASCII.GetBytes(name, at);
         Put32(at, 8, size);
         Put32(at, 12, rva);
+        Put32(at, 16, InFile(content));
+        Put32(at, 20, content.Length == 0 ? 0 : file);
+        file += InFile(content);
         Put32(at, 36, characteristics);
     }
 

@@ -15,6 +15,9 @@ public sealed unsafe class GuestMemory
     /// <summary>The IRQL from which nobody could page anything in.</summary>
     internal const int DispatchLevel = 2;
 
+    /// <summary>The number of the first frame of physical memory that a page gets; page tables lie below.</summary>
+    public const ulong FirstFrame = 0x10000;
+
     /// <summary>Shadow of bytes that nobody has written yet. Any store takes it away; reading them is nobody's business.</summary>
     public const byte Undefined = 1;
 
@@ -57,7 +60,7 @@ public sealed unsafe class GuestMemory
 
     /// <summary>Every mapped page, by address, then by space: for dumps.</summary>
     public IEnumerable<MappedPage> Pages =>
-        _table.All.Select(page => new MappedPage(_table.SpaceOf(page), page.Address, page.Access))
+        _table.All.Select(page => new MappedPage(_table.SpaceOf(page), page.Address, page.Access, page.FrameNumber))
             .OrderBy(page => page.Address).ThenBy(page => page.Space);
 
     /// <summary>Who has decoded instructions from this memory.</summary>
@@ -79,7 +82,7 @@ public sealed unsafe class GuestMemory
         for (var at = address; at != end; at += PageSize)
         {
             var key = PageTable.KeyOf(at, _ordinal);
-            var page = new Page { Key = key, Address = at, Frame = _frames.TakeZeroed(), FrameNumber = PageTable.FrameNumberOf(key), Access = access };
+            var page = new Page { Key = key, Address = at, Frame = _frames.TakeZeroed(), FrameNumber = _table.TakeFrameNumber(), Access = access };
             _table.Add(page);
             _log.Mapped(page);
         }
@@ -111,6 +114,7 @@ public sealed unsafe class GuestMemory
                 Address = at,
                 Frame = origin.Frame,
                 FrameNumber = frameNumbers[i],
+                IsAlias = true,
                 Access = access,
                 MayAliasCode = (origin.Access & PageAccess.Execute) != 0,
             };
@@ -120,7 +124,7 @@ public sealed unsafe class GuestMemory
         }
     }
 
-    /// <summary>The number of the frame that the page of an address shows: its place in a fictitious physical memory. 0 when there is no page.</summary>
+    /// <summary>The number of the frame that the page of an address shows: its place in physical memory. 0 when there is no page.</summary>
     public ulong FrameNumberOf(ulong address) => _table.Find(address, _ordinal)?.FrameNumber ?? 0;
 
     /// <summary>Takes pages away.</summary>
@@ -279,7 +283,7 @@ public sealed unsafe class GuestMemory
     public MemoryState Save()
     {
         _translations.ForbidWrites();
-        return _log.Save(_space);
+        return _log.Save(_space, _table.Frames);
     }
 
     /// <summary>Goes back to a saved state, which may be restored again. States saved after it are gone.</summary>

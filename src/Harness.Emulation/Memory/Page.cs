@@ -15,8 +15,11 @@ internal sealed unsafe class Page
     /// <summary>The depth of saved states at which the frame was last copied: a store at a greater depth copies it first.</summary>
     public int CopiedAtDepth { get; set; }
 
-    /// <summary>Which frame of physical memory it shows: the key of the page that was mapped with the frame.</summary>
+    /// <summary>Which frame of physical memory it shows.</summary>
     public required ulong FrameNumber { get; init; }
+
+    /// <summary>The frame was mapped with another page first.</summary>
+    public bool IsAlias { get; init; }
 
     /// <summary>Another page that shows the same frame may hold code: every store has to say so.</summary>
     public bool MayAliasCode { get; init; }
@@ -32,10 +35,16 @@ internal sealed class PageTable
 
     // Key: a kernel page number has its bits 35–51 set; a user page number has 35 bits, above it the space's ordinal.
     private readonly Dictionary<ulong, Page> _pages = [];
+
+    // By frame number: the page that was mapped with the frame, null when it is gone.
+    private readonly List<Page?> _origins = [];
     private readonly Dictionary<ulong, ulong> _ordinals = [];
     private readonly List<ulong> _spaces = [];
 
     public IEnumerable<Page> All => _pages.Values;
+
+    /// <summary>How many frames have been given out; none is given twice, so that whoever keeps a number is seen.</summary>
+    public int Frames => _origins.Count;
 
     public static bool IsKernel(ulong address) => address >= KernelHalf;
 
@@ -60,16 +69,28 @@ internal sealed class PageTable
         IsCanonical(address) && _pages.TryGetValue(KeyOf(address, ordinal), out var page) ? page : null;
 
     /// <summary>The page that a frame number was given with.</summary>
-    public Page? OfFrame(ulong frameNumber)
+    public Page? OfFrame(ulong frameNumber) =>
+        frameNumber - GuestMemory.FirstFrame < (ulong)_origins.Count ? _origins[(int)(frameNumber - GuestMemory.FirstFrame)] : null;
+
+    /// <summary>The next frame number.</summary>
+    public ulong TakeFrameNumber()
     {
-        // In the kernel half a key has all of bits 36–51 set; a frame number leaves them out.
-        var key = frameNumber >> 35 == 1 ? frameNumber | 0xFFFF_0000_0000_0ul : frameNumber;
-        return _pages.GetValueOrDefault(key);
+        _origins.Add(null);
+        return GuestMemory.FirstFrame + (ulong)_origins.Count - 1;
     }
 
-    public static ulong FrameNumberOf(ulong key) => key >> 48 != 0 ? key & 0xF_FFFF_FFFF : key;
+    /// <summary>A saved state has fewer frames: their pages are gone already.</summary>
+    public void CutFramesTo(int frames) => _origins.RemoveRange(frames, _origins.Count - frames);
 
-    public void Add(Page page) => _pages.Add(page.Key, page);
+    public void Add(Page page)
+    {
+        _pages.Add(page.Key, page);
+        if (!page.IsAlias) _origins[(int)(page.FrameNumber - GuestMemory.FirstFrame)] = page;
+    }
 
-    public void Remove(Page page) => _pages.Remove(page.Key);
+    public void Remove(Page page)
+    {
+        _pages.Remove(page.Key);
+        if (!page.IsAlias) _origins[(int)(page.FrameNumber - GuestMemory.FirstFrame)] = null;
+    }
 }

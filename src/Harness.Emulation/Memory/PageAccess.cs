@@ -30,7 +30,8 @@ public enum PageAccess : byte
 /// <param name="Space">The user half it is in; 0 for the kernel half.</param>
 /// <param name="Address">Its first byte.</param>
 /// <param name="Access">What may be done with it.</param>
-public readonly record struct MappedPage(ulong Space, ulong Address, PageAccess Access);
+/// <param name="FrameNumber">The frame of physical memory it shows; several pages may show one.</param>
+public readonly record struct MappedPage(ulong Space, ulong Address, PageAccess Access, ulong FrameNumber);
 
 /// <summary>A saved state of a <see cref="GuestMemory"/>; a ticket, not a copy.</summary>
 public readonly record struct MemoryState

@@ -18,9 +18,9 @@ internal sealed unsafe class UndoLog(PageFrames frames)
     /// <summary>How many saved states are nested; 0: nothing is logged.</summary>
     public int Depth => _marks.Count;
 
-    public MemoryState Save(ulong space)
+    public MemoryState Save(ulong space, int frames)
     {
-        _marks.Add(new Mark(_entries.Count, ++_stamp, space));
+        _marks.Add(new Mark(_entries.Count, ++_stamp, space, frames));
         return new MemoryState(_marks.Count, _stamp);
     }
 
@@ -68,6 +68,7 @@ internal sealed unsafe class UndoLog(PageFrames frames)
         for (var i = _entries.Count - 1; i >= mark.Entries; i--) Undo(_entries[i], table, changed);
         _entries.RemoveRange(mark.Entries, _entries.Count - mark.Entries);
         _marks.RemoveRange(state.Depth, _marks.Count - state.Depth);
+        table.CutFramesTo(mark.Frames);
         return mark.Space;
     }
 
@@ -112,7 +113,7 @@ internal sealed unsafe class UndoLog(PageFrames frames)
         }
     }
 
-    private readonly record struct Mark(int Entries, long Stamp, ulong Space);
+    private readonly record struct Mark(int Entries, long Stamp, ulong Space, int Frames);
 
     private readonly struct Entry(Change change, Page page, byte* copy, int copiedAtDepth, PageAccess access)
     {

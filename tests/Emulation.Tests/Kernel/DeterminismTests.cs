@@ -29,6 +29,7 @@ public sealed class DeterminismTests
         ["Machine._initialization"] = "set once, when the driver is loaded",
         ["Machine._acting"] = "set anew before each step",
         ["Machine.Finished"] = "the end of the run",
+        ["Machine.Stopping"] = "set once, before the driver is loaded, and gone when a dump was kept, which changes nothing",
         ["Machine.Ready"] = "set once, before the driver is loaded",
         ["Processor._routine"] = "the routine of the step that runs; set anew before each step",
         ["Processor._step"] = "the step that runs; set anew before each step",

@@ -19,10 +19,11 @@ internal sealed class KernelRun
 
     private KernelRun(string folder, string driver, ulong seed, ClientProcess[] processes)
     {
-        var device = @"\Device\" + (driver == "myfault" ? "MyFault" : string.Concat(driver.Split('-').Select(word => char.ToUpperInvariant(word[0]) + word[1..])));
-        var image = File.ReadAllBytes(Path.Combine(folder, driver + ".sys"));
-        new EmulatedTarget().Play(new Story(processes, Victim, Request, []), new DriverUnderTest(driver + ".sys", image, device), new Conditions(seed, 1), _evidence);
+        new EmulatedTarget().Play(new Story(processes, Victim, Request, []), DriverIn(folder, driver), new Conditions(seed, 1), _evidence);
     }
+
+    /// <summary>One of tests/drivers, made by gcc -O2.</summary>
+    public static DriverUnderTest Driver(string driver) => DriverIn(Path.Combine(Repository, "tests", "drivers", "bin", "gcc-O2"), driver);
 
     public static KernelRun Of(string driver, params ClientProcess[] processes) => In("gcc-O2", driver, 0, processes);
 
@@ -97,6 +98,9 @@ internal sealed class KernelRun
     public TimeSpan FromKillToEnd => End.At - All<TerminateRequested>()[0].At;
 
     public static string Names(ThreadRecord thread) => string.Join(" ", thread.Stack.Select(frame => frame.Name.Split('+')[0]));
+
+    private static DriverUnderTest DriverIn(string folder, string driver) => new(driver + ".sys", File.ReadAllBytes(Path.Combine(folder, driver + ".sys")),
+        @"\Device\" + (driver == "myfault" ? "MyFault" : string.Concat(driver.Split('-').Select(word => char.ToUpperInvariant(word[0]) + word[1..]))));
 
     private static string Repository { get; } = FindRepository();
 

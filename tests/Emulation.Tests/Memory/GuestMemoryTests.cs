@@ -84,9 +84,9 @@ public class GuestMemoryTests
         _memory.Space = 0x1AA000;
         _memory.ReadU64(User).Should().Be(11);
         _memory.Pages.Should().Equal(
-            new MappedPage(0x1AA000, User, ReadWrite | PageAccess.User),
-            new MappedPage(0x2BB000, User, ReadWrite | PageAccess.User),
-            new MappedPage(0, Kernel, ReadWrite));
+            new MappedPage(0x1AA000, User, ReadWrite | PageAccess.User, GuestMemory.FirstFrame + 1),
+            new MappedPage(0x2BB000, User, ReadWrite | PageAccess.User, GuestMemory.FirstFrame + 2),
+            new MappedPage(0, Kernel, ReadWrite, GuestMemory.FirstFrame));
     }
 
     [Fact]

@@ -15,7 +15,7 @@ public sealed class UsageTests
     [InlineData("there is no scenario 'hang_irp'; did you mean 'hang-irp'?", "run", "hang_irp")]
     [InlineData("there is no scenario 'zzzzzzzzz'", "run", "hang-irp", "zzzzzzzzz")]
     [InlineData("there is no option '--frmat'; did you mean '--format'?", "run", "--frmat")]
-    [InlineData("there is no option '--dump'", "run", "hang-irp", "--dump")]
+    [InlineData("--dump: 'mini' is neither full nor bitmap", "run", "hang-irp", "--dump", "mini")]
     [InlineData("there is no option '--trace'", "run", "hang-irp", "--trace")]
     [InlineData("'--seed'", "run", "--seed")]
     [InlineData("'--seed'", "run", "--seed", "1", "--seed", "2")]
@@ -127,8 +127,8 @@ public sealed class UsageTests
     {
         var help = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "run", "--help").Out;
 
-        help.Should().NotContainAny("--dump", "--trace", "local", "hyperv");
-        help.Should().ContainAll("--target", "--driver", "--device", "--ioctl", "--input", "--output-length", "--expect", "--settle", "--results", "--seed", "--format");
+        help.Should().NotContainAny("--trace", "local", "hyperv");
+        help.Should().ContainAll("--target", "--driver", "--device", "--ioctl", "--input", "--output-length", "--expect", "--settle", "--results", "--seed", "--dump", "--format");
     }
 
     [Fact]
