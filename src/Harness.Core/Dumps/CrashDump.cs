@@ -4,14 +4,14 @@ using Harness.Core.Nt;
 namespace Harness.Core.Dumps;
 
 /// <summary>
-/// What Windows writes when it stops or is asked for a live dump: DUMP_HEADER64 (8 KiB) and a body of one of five kinds. The fields' places are
-/// those of the published readers (kdmp-parser, volatility3, QEMU's win_dump_defs.h).
+/// What Windows writes when it stops or is asked for a live dump: DUMP_HEADER64 (8 KiB) and a body of one of five kinds. The ranges' places are
+/// those of kdmp-parser and of files that dbgeng wrote.
 /// </summary>
 internal static class CrashDump
 {
-    public const uint HeaderSize = 0x2000;
+    public const uint HeaderSize = DumpHeaderLayout.SizeInBytes;
 
-    private const uint PhysicalMemoryBlock = 0x88, Runs = PhysicalMemoryBlock + 0x10, MostRuns = 42;
+    private const uint PhysicalMemoryBlock = DumpHeaderLayout.PhysicalMemoryBlock, Runs = PhysicalMemoryBlock + 0x10, MostRuns = DumpHeaderLayout.MostRuns;
 
     /// <summary>Words of the header that nobody set hold 'PAGE'.</summary>
     private const uint Unset = 0x45474150;
@@ -24,22 +24,22 @@ internal static class CrashDump
     public static MachineMemory Read(FileBytes file)
     {
         if (file.Length < HeaderSize) throw Truncated.At(HeaderSize, file.Length);
-        var machine = file.UInt32(0x30)!.Value;
+        var machine = file.UInt32(DumpHeaderLayout.MachineImageType)!.Value;
         if (machine == ARM64) throw new UnusableDumpException("is a dump of an ARM64 machine; only x64 is read");
         if (machine != AMD64) throw new UnusableDumpException($"is a dump of a machine of type 0x{machine:x}; only x64 (0x8664) is read");
 
-        var build = (int)(file.UInt32(0x0C)!.Value & 0xFFFF);
-        var header = new MachineMemory("", build, new(file.UInt64(0x28)!.Value), new(file.UInt64(0x20)!.Value))
+        var build = (int)(file.UInt32(DumpHeaderLayout.MinorVersion)!.Value & 0xFFFF);
+        var header = new MachineMemory("", build, new(file.UInt64(DumpHeaderLayout.PsActiveProcessHead)!.Value), new(file.UInt64(DumpHeaderLayout.PsLoadedModuleList)!.Value))
         {
-            Processors = (int)Math.Min(file.UInt32(0x34)!.Value, 0xFFFF),
-            BugCheck = file.UInt32(0x38)!.Value,
-            DebuggerData = new(file.UInt64(0x80)!.Value),
-            DirectoryTable = file.UInt64(0x10)!.Value,
+            Processors = (int)Math.Min(file.UInt32(DumpHeaderLayout.NumberProcessors)!.Value, 0xFFFF),
+            BugCheck = file.UInt32(DumpHeaderLayout.BugCheckCode)!.Value,
+            DebuggerData = new(file.UInt64(DumpHeaderLayout.KdDebuggerDataBlock)!.Value),
+            DirectoryTable = file.UInt64(DumpHeaderLayout.DirectoryTableBase)!.Value,
         };
 
         // An unknown build is said before anything that would only follow from it.
         _ = NtLayout.ForBuild(build);
-        var type = file.UInt32(0xF98)!.Value;
+        var type = file.UInt32(DumpHeaderLayout.DumpType)!.Value;
         return type switch
         {
             1 => Paged(header, file, "complete memory dump", RunsOfHeader(file)),
@@ -87,10 +87,10 @@ internal static class CrashDump
     {
         if (!(Is(file, HeaderSize, "SDMP") || Is(file, HeaderSize, "FDMP")) || !Is(file, HeaderSize + 4, "DUMP"))
             throw new UnusableDumpException("is damaged: its page bitmap does not begin with 'SDMPDUMP' or 'FDMPDUMP'");
-        if (file.UInt64(HeaderSize + 0x20) is not { } firstPage || file.UInt64(HeaderSize + 0x28) is not { } pages || file.UInt64(HeaderSize + 0x30) is not { } bits)
-            throw Truncated.At(HeaderSize + 0x38, file.Length);
+        if (file.UInt64(HeaderSize + BitmapDumpLayout.HeaderSize) is not { } firstPage || file.UInt64(HeaderSize + BitmapDumpLayout.Pages) is not { } pages || file.UInt64(HeaderSize + BitmapDumpLayout.BitmapSize) is not { } bits)
+            throw Truncated.At(HeaderSize + BitmapDumpLayout.Bitmap, file.Length);
         if (firstPage > (ulong)file.Length) throw Truncated.At(firstPage, file.Length);
-        var memory = new BitmapMemory(file, HeaderSize + 0x38, bits, firstPage);
+        var memory = new BitmapMemory(file, HeaderSize + BitmapDumpLayout.Bitmap, bits, firstPage);
         if (memory.Size / PhysicalMemory.PageSize != pages) notes.Add($"the dump's header tells of {pages} pages, its bitmap of {memory.Size / PhysicalMemory.PageSize}");
         return memory;
     }

@@ -13,18 +13,17 @@ internal sealed class DebuggerData
 {
     private const uint Tag = 0x4742444B;
 
-    /// <summary>Up to and with SizeEThread.</summary>
-    private const int Length = 0x2C8;
+    private const int Length = KdDebuggerDataLayout.SizeInBytes;
 
     private readonly byte[] _bytes;
 
     private DebuggerData(byte[] bytes) => _bytes = bytes;
 
-    public KernelAddress KernelBase => Pointer(0x18);
+    public KernelAddress KernelBase => Pointer(KdDebuggerDataLayout.KernBase);
 
-    public KernelAddress LoadedModuleList => Pointer(0x48);
+    public KernelAddress LoadedModuleList => Pointer(KdDebuggerDataLayout.PsLoadedModuleList);
 
-    public KernelAddress ActiveProcessHead => Pointer(0x50);
+    public KernelAddress ActiveProcessHead => Pointer(KdDebuggerDataLayout.PsActiveProcessHead);
 
     /// <summary>The block at this address; null when there is none, and then <paramref name="why"/> is a clause.</summary>
     public static DebuggerData? Read(KernelMemoryReader memory, KernelAddress at, MappedImage? kernel, out string why)
@@ -62,10 +61,14 @@ internal sealed class DebuggerData
     {
         (string Field, int At, uint Table)[] fields =
         [
-            ("KTHREAD.Teb", 0x29A, layout.KThread.Teb), ("KTHREAD.KernelStack", 0x29C, layout.KThread.KernelStack), ("KTHREAD.InitialStack", 0x29E, layout.KThread.InitialStack),
-            ("KTHREAD.ApcState.Process", 0x2A0, layout.KThread.ApcState + layout.ApcState.Process), ("KTHREAD.State", 0x2A2, layout.KThread.State),
-            ("EPROCESS.Peb", 0x2AA, layout.EProcess.Peb), ("EPROCESS.InheritedFromUniqueProcessId", 0x2AC, layout.EProcess.InheritedFromUniqueProcessId),
-            ("KPROCESS.DirectoryTableBase", 0x2AE, layout.KProcess.DirectoryTableBase),
+            ("KTHREAD.Teb", KdDebuggerDataLayout.OffsetKThreadTeb, layout.KThread.Teb),
+            ("KTHREAD.KernelStack", KdDebuggerDataLayout.OffsetKThreadKernelStack, layout.KThread.KernelStack),
+            ("KTHREAD.InitialStack", KdDebuggerDataLayout.OffsetKThreadInitialStack, layout.KThread.InitialStack),
+            ("KTHREAD.ApcState.Process", KdDebuggerDataLayout.OffsetKThreadApcProcess, layout.KThread.ApcState + layout.ApcState.Process),
+            ("KTHREAD.State", KdDebuggerDataLayout.OffsetKThreadState, layout.KThread.State),
+            ("EPROCESS.Peb", KdDebuggerDataLayout.OffsetEprocessPeb, layout.EProcess.Peb),
+            ("EPROCESS.InheritedFromUniqueProcessId", KdDebuggerDataLayout.OffsetEprocessParentCid, layout.EProcess.InheritedFromUniqueProcessId),
+            ("KPROCESS.DirectoryTableBase", KdDebuggerDataLayout.OffsetEprocessDirectoryTableBase, layout.KProcess.DirectoryTableBase),
         ];
         foreach (var (field, at, table) in fields)
         {
@@ -77,7 +80,7 @@ internal sealed class DebuggerData
         return null;
     }
 
-    private static bool IsPlain(byte[] bytes) => BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(0x10)) == Tag;
+    private static bool IsPlain(byte[] bytes) => BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(KdDebuggerDataLayout.OwnerTag)) == Tag;
 
     /// <summary>In 64-bit words; the cipher is published with QEMU's elf2dmp.</summary>
     private static void Decode(byte[] bytes, ulong never, ulong always, KernelAddress encodedFlag)
