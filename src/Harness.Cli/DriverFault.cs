@@ -20,6 +20,7 @@ internal static class DriverFault
         root.Add(new RunCommand(around).Command);
         root.Add(new JudgeCommand(around).Command);
         root.Add(new ReplayCommand(around).Command);
+        root.Add(new DiagnoseCommand(around).Command);
 
         // Without response files: '@' begins the file of --input.
         var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });

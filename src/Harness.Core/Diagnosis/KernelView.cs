@@ -54,6 +54,34 @@ public sealed class KernelView
         return records;
     }
 
+    /// <summary>The processes on the active process list that were told to go or are going, in its order. Of the others one field is read.</summary>
+    /// <param name="listed">How many there are in all.</param>
+    public IReadOnlyList<ProcessRecord> Terminated(out int listed)
+    {
+        var entries = Listed().Entries;
+        listed = entries.Count;
+        var records = new List<ProcessRecord>();
+        foreach (var process in entries)
+        {
+            if (_memory.UInt32(process + _layout.EProcess.Flags) is not { } flags) _memory.Note($"process {process} is not in memory");
+            else if (EProcessLayout.ProcessDelete.In(flags) + EProcessLayout.ProcessExiting.In(flags) > 0 && Read(process, listed: true) is { } record) records.Add(record);
+        }
+
+        return records;
+    }
+
+    /// <summary>How long a thread has waited, to the clock's tick; null when the clock or the thread is not in memory.</summary>
+    public TimeSpan? WaitOf(ThreadRecord thread)
+    {
+        if (thread.State != ThreadState.Waiting || _memory.UInt32(thread.Address + _layout.KThread.WaitTime) is not { } began) return null;
+        if (_memory.UInt32(SharedUserData.At + SharedUserData.TickCountMultiplier) is not { } multiplier || multiplier == 0 || _memory.UInt32(SharedUserData.At + SharedUserData.TickCount) is not { } now) return null;
+        // Ticks are counted in 32 bits here; the multiplier is milliseconds in a tick, times 2^24 (GetTickCount's arithmetic).
+        return TimeSpan.FromMilliseconds((ulong)unchecked(now - began) * multiplier >> 24);
+    }
+
+    /// <summary>Open handles to an object, from its header; null when it is not in memory.</summary>
+    public long? HandlesTo(KernelAddress target) => (long?)_memory.UInt64(target - _layout.ObjectHeader.Body + _layout.ObjectHeader.HandleCount);
+
     /// <summary>A process by its EPROCESS, on the list or not any more; null, with a note, when there is none.</summary>
     public ProcessRecord? ProcessAt(KernelAddress eprocess)
     {

@@ -27,6 +27,7 @@ public sealed class LoadedModules
     private const uint NearestData = 0x1000;
 
     private readonly KernelMemoryReader _memory;
+    private NtSymbols? _symbols;
     private readonly Dictionary<LoadedModule, MappedImage> _images = new(ReferenceEqualityComparer.Instance);
 
     internal LoadedModules(KernelMemoryReader memory, NtLayout layout, KernelAddress listHead)
@@ -55,7 +56,7 @@ public sealed class LoadedModules
     {
         if (Containing(address) is not { } module) return address.ToString();
         var rva = (uint)(address.Value - module.Base.Value);
-        return Export(Image(module), rva) is var (start, name)
+        return (Export(Image(module), rva) ?? (module.IsKernel ? Symbol(Image(module), rva) : null)) is var (start, name)
             ? module.Name + "!" + name + (rva == start ? "" : "+" + HexText.Of(rva - start))
             : module.Name + "+" + HexText.Of(rva);
     }
@@ -80,6 +81,15 @@ public sealed class LoadedModules
     {
         if (!_images.TryGetValue(module, out var image)) _images[module] = image = new MappedImage(_memory, module);
         return image;
+    }
+
+    /// <summary>Routines that nt doesn't export have names when the kernel is one of those whose symbols are known.</summary>
+    private (uint Rva, string Name)? Symbol(MappedImage kernel, uint rva)
+    {
+        if (kernel.Function(rva) is not { } piece) return null;
+        _symbols ??= NtSymbols.OfPdb(kernel.Pdb);
+        var begin = kernel.Primary(piece).Begin;
+        return begin <= rva && _symbols.At(begin) is { } name ? (begin, name) : null;
     }
 
     private static (uint Rva, string Name)? Export(MappedImage image, uint rva)

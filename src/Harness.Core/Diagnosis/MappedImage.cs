@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using Harness.Core.Nt;
 
 namespace Harness.Core.Diagnosis;
@@ -14,12 +15,18 @@ internal sealed class MappedImage
     private const int MostChained = 32;
     private const byte ChainedInfo = 4;
 
+    // PE data directories, and of the debug directory the entry that names the PDB.
+    private const uint Exports = 0, Functions = 3, Debug = 6;
+    private const uint DebugEntrySize = 28, CodeView = 2, Rsds = 0x53445352, MostDebugEntries = 16;
+
     private readonly KernelMemoryReader _memory;
     private readonly LoadedModule _module;
     private readonly KernelAddress _base;
     private readonly uint _size;
     private readonly (uint Rva, uint Size) _exports;
     private readonly (uint Rva, uint Size) _functions;
+    private readonly (uint Rva, uint Size) _debug;
+    private string? _pdb;
     /// <summary>Address in the upper half, address of the name in the lower, so that they sort as they should.</summary>
     private ulong[]? _sortedExports;
 
@@ -36,9 +43,24 @@ internal sealed class MappedImage
         }
 
         IsReadable = true;
-        _exports = Directory(directories, 0);
-        _functions = Directory(directories, 3);
+        _exports = Directory(directories, Exports);
+        _functions = Directory(directories, Functions);
+        _debug = Directory(directories, Debug);
     }
+
+    /// <summary>The image that begins at this address, whoever it is; null when there is none of x64.</summary>
+    public static MappedImage? At(KernelMemoryReader memory, KernelAddress address)
+    {
+        if (memory.UInt16(address) is not 0x5A4D || memory.UInt32(address + 0x3C) is not { } pe || pe > 0x1000 || memory.UInt32(address + pe + 0x50) is not { } size) return null;
+        var image = new MappedImage(memory, new LoadedModule("image", "image", address, size));
+        return image.IsReadable ? image : null;
+    }
+
+    /// <summary>The name in the export directory, "ntoskrnl.exe" whatever the file is called; null when there is none.</summary>
+    public string? ExportName => _exports.Size >= 0x28 && _memory.UInt32(_base + _exports.Rva + 0x0C) is { } name && name < _size ? _memory.AsciiString(_base + name, 64) : null;
+
+    /// <summary>GUID and age of the image's PDB, as symbol servers spell them; "" when the image doesn't tell.</summary>
+    public string Pdb => _pdb ??= ReadPdb();
 
     /// <summary>Where the image is mapped.</summary>
     public KernelAddress Base => _base;
@@ -85,6 +107,15 @@ internal sealed class MappedImage
         var name = _memory.AsciiString(_base + (uint)exports[first], 256);
         if (name is null) NoteExports();
         return string.IsNullOrEmpty(name) ? null : (nearest, name);
+    }
+
+    /// <summary>Where an export is; null when there is none of that name, or its table is not in memory.</summary>
+    public KernelAddress? Export(string name)
+    {
+        if (_exports.Size < 0x28) return null;
+        foreach (var export in _sortedExports ??= ReadExports())
+            if (_memory.AsciiString(_base + (uint)export, 256) == name) return _base + Rva(export);
+        return null;
     }
 
     /// <summary>Address of the image's unwind information for a function, or null when it lies outside of the image.</summary>
@@ -146,6 +177,20 @@ internal sealed class MappedImage
         var pe = _base + peOffset;
         if (_memory.UInt32(pe) is not 0x4550 || _memory.UInt16(pe + 4) is not 0x8664) return null;
         return _memory.UInt16(pe + 0x18) is 0x20B && _memory.UInt32(pe + 0x84) is >= 4 ? pe + 0x88 : null;
+    }
+
+    private string ReadPdb()
+    {
+        Span<byte> record = stackalloc byte[24];
+        for (uint i = 0; i < Math.Min(_debug.Size / DebugEntrySize, MostDebugEntries); i++)
+        {
+            var entry = _base + _debug.Rva + (i * DebugEntrySize);
+            if (_memory.UInt32(entry + 12) is not CodeView || _memory.UInt32(entry + 20) is not { } rva || rva == 0 || rva >= _size) continue;
+            if (!_memory.TryRead(_base + rva, record) || BinaryPrimitives.ReadUInt32LittleEndian(record) != Rsds) continue;
+            return new Guid(record[4..20]).ToString("N").ToUpperInvariant() + BinaryPrimitives.ReadUInt32LittleEndian(record[20..]).ToString("X", CultureInfo.InvariantCulture);
+        }
+
+        return "";
     }
 
     private (uint Rva, uint Size) Directory(KernelAddress directories, uint index)

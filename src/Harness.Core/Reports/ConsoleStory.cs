@@ -9,7 +9,6 @@ namespace Harness.Core.Reports;
 /// <summary>One run told in a terminal of 100 columns: the timeline, the debugger's view, the guilty driver, the verdict and why.</summary>
 public static class ConsoleStory
 {
-    private const int Width = 100;
     private const int ClockWidth = 14;
     private const string Continued = "          ";
 
@@ -25,7 +24,7 @@ public static class ConsoleStory
         ShowGuilty(writer, ink, judgement);
         ShowVerdict(writer, ink, judgement);
         writer.WriteLine();
-        Labelled(writer, "run folder", Printable.Line(runFolder));
+        Paragraph.Labelled(writer, "run folder", Printable.Line(runFolder));
         // Whole, however long: in two lines it would be two commands.
         writer.WriteLine($"{"run again",-15}{Printable.Line(run.Replay)}");
     }
@@ -44,7 +43,7 @@ public static class ConsoleStory
     private static void Tell(TextWriter writer, Ink ink, TimelineEntry entry)
     {
         var first = true;
-        foreach (var line in Wrap(entry.Text, Width - ClockWidth - 2))
+        foreach (var line in Paragraph.Wrap(entry.Text, Paragraph.Width - ClockWidth - 2))
         {
             var clock = first ? Spelled.Clock(entry.At).PadLeft(ClockWidth) : new string(' ', ClockWidth);
             writer.WriteLine($"{ink.Faint(clock)}  {ink.Of(entry.Voice, line)}");
@@ -67,7 +66,7 @@ public static class ConsoleStory
         foreach (var line in DebuggerText.Of(look.Telling.Record).Select(Printable.Line))
         {
             // A table's columns stay where they are; only what is too wide goes on in the next line.
-            var parts = line.Length <= Width ? [line] : Wrap(line, Width - Continued.Length);
+            var parts = line.Length <= Paragraph.Width ? [line] : Paragraph.Wrap(line, Paragraph.Width - Continued.Length);
             writer.WriteLine(string.Join(writer.NewLine + Continued, parts));
         }
     }
@@ -78,8 +77,8 @@ public static class ConsoleStory
         {
             writer.WriteLine();
             writer.WriteLine($"{ink.Strong("guilty driver")}  {ink.Of(Voice.Alarm, Printable.Line(finding.Driver ?? "cannot be told"))}");
-            Labelled(writer, "finding", $"{finding.Id}{(finding.Expected ? " (expected)" : "")}: {Printable.Line(finding.Title)}");
-            Labelled(writer, "", Printable.Line(finding.Says));
+            Paragraph.Labelled(writer, "finding", $"{finding.Id}{(finding.Expected ? " (expected)" : "")}: {Printable.Line(finding.Title)}");
+            Paragraph.Labelled(writer, "", Printable.Line(finding.Says));
         }
     }
 
@@ -88,7 +87,7 @@ public static class ConsoleStory
         writer.WriteLine();
         var word = judgement.Verdict.ToString().ToUpperInvariant();
         var first = true;
-        foreach (var line in Wrap(Printable.Line(judgement.Because), Width - 15))
+        foreach (var line in Paragraph.Wrap(Printable.Line(judgement.Because), Paragraph.Width - 15))
         {
             writer.WriteLine(first ? ink.Verdict(judgement.Verdict, word) + new string(' ', 15 - word.Length) + line : new string(' ', 15) + line);
             first = false;
@@ -100,54 +99,5 @@ public static class ConsoleStory
             var name = Printable.Line(fact.Name);
             writer.WriteLine($"{"",15}{mark,-5}{name}{(fact.Source is null ? "" : ink.Faint($"  [{fact.Source}]"))}");
         }
-    }
-
-    private static void Labelled(TextWriter writer, string label, string text)
-    {
-        foreach (var line in Wrap(text, Width - 15))
-        {
-            writer.WriteLine($"{label,-15}{line}");
-            label = "";
-        }
-    }
-
-    /// <summary>Breaks at spaces; a word longer than the line stays whole, so that a path or a command can be copied.</summary>
-    private static IEnumerable<string> Wrap(string text, int width)
-    {
-        while (text.Length > width)
-        {
-            var cut = text.LastIndexOf(' ', width);
-            if (cut <= 0) cut = text.IndexOf(' ', width);
-            if (cut < 0) break;
-            yield return text[..cut];
-            text = text[(cut + 1)..];
-        }
-
-        yield return text;
-    }
-
-    private readonly record struct Ink(bool Color)
-    {
-        internal string Strong(string text) => Paint("1", text);
-
-        internal string Faint(string text) => Paint("2", text);
-
-        internal string Of(Voice voice, string text) => voice switch
-        {
-            Voice.Client => Paint("36", text),
-            Voice.Driver => Paint("33", text),
-            Voice.Alarm => Paint("1;31", text),
-            Voice.Harness => Paint("2", text),
-            _ => text,
-        };
-
-        internal string Verdict(Verdict verdict, string text) => verdict switch
-        {
-            Verdicts.Verdict.Pass => Paint("1;32", text),
-            Verdicts.Verdict.Fail or Verdicts.Verdict.Error => Paint("1;31", text),
-            _ => Paint("1;33", text),
-        };
-
-        private string Paint(string code, string text) => Color ? $"\u001b[{code}m{text}\u001b[0m" : text;
     }
 }

@@ -17,9 +17,9 @@ public static class JsonLine
             judgement.After is { } after ? after.Ticks / (decimal)TimeSpan.TicksPerMillisecond : null,
             [.. judgement.Findings.Select(f => new FindingLine(f.Id, f.Title, f.Code, f.Parameters, f.Driver, f.Says))],
             Process(look),
-            look is { IsLast: true, KeepsAlive: { } thread } ? Thread(thread) : null,
-            look.IsLast ? [.. look.Threads.Select(Thread)] : [],
-            look.IsLast ? [.. look.Irps.Select(Irp)] : [],
+            look is { IsLast: true, KeepsAlive: { } thread } ? ThreadLine.Of(thread) : null,
+            look.IsLast ? [.. look.Threads.Select(ThreadLine.Of)] : [],
+            look.IsLast ? [.. look.Irps.Select(IrpLine.Of)] : [],
             absoluteRunFolder, run.Replay);
         return JsonSerializer.Serialize(line, JsonLayout.OneLine.RunLine);
     }
@@ -27,14 +27,4 @@ public static class JsonLine
     private static ProcessLine? Process(LastLook look) => look.Testimony.Pid is not { } pid ? null
         : new ProcessLine(pid, look.At?.State?.Image ?? look.At?.Record?.Image ?? look.Testimony.Story.Victim + ".exe",
             look.IsLast ? look.At?.State?.Listed : null, look.IsLast ? look.At?.State?.Signalled : null, look.Testimony.Kill?.Result.Hex);
-
-    private static ThreadLine Thread(ThreadRecord thread) => new(thread.Tid, thread.State.ToString(), thread.WaitReason.ToString(), thread.WaitMode.ToString(),
-        thread.Alertable, thread.WaitObject, [.. thread.Stack.Select(f => f.Name)]);
-
-    private static IrpLine Irp(IrpRecord irp)
-    {
-        var location = irp.Locations.FirstOrDefault(l => l.Current);
-        return new IrpLine(irp.Address, irp.List, irp.Cancel, irp.CancelRoutine, location?.Major.NtName(),
-            location?.Ioctl is { } code ? HexText.Of(code) : null, irp.Device, irp.Holder, irp.CurrentLocation);
-    }
 }

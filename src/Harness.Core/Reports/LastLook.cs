@@ -18,7 +18,7 @@ internal sealed class LastLook
         Threads = At?.Record?.Threads ?? [];
         Irps = [.. Threads.SelectMany(t => t.Irps).DistinctBy(i => i.Address)];
         var terminated = Testimony.Kill is { Result.IsSuccess: true } kill && kill.N < At?.N && At.Record is { Signalled: false } && At.State is not { Signalled: true };
-        KeepsAlive = terminated ? ZombieRule.KeepsAlive(At?.Record, Testimony.Sent?.Irp)?.Thread : null;
+        KeepsAlive = terminated ? StuckThread.Of(At?.Record, Testimony.Sent?.Irp)?.Thread : null;
     }
 
     internal Testimony Testimony { get; }

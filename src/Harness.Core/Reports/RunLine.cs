@@ -51,7 +51,11 @@ public sealed record ProcessLine(int Pid, string Image, bool? Listed, bool? Sign
 /// <param name="Alertable">KTHREAD.Alertable.</param>
 /// <param name="WaitObject">The object it waits for, <c>{address, type, belongsTo}</c>; null when it doesn't wait.</param>
 /// <param name="KernelStack">Innermost first, "nt!IopCancelAlertedRequest+0x6d".</param>
-public sealed record ThreadLine(int Tid, string State, string WaitReason, string WaitMode, bool Alertable, WaitObject? WaitObject, IReadOnlyList<string> KernelStack);
+public sealed record ThreadLine(int Tid, string State, string WaitReason, string WaitMode, bool Alertable, WaitObject? WaitObject, IReadOnlyList<string> KernelStack)
+{
+    internal static ThreadLine Of(ThreadRecord thread) => new(thread.Tid, thread.State.ToString(), thread.WaitReason.ToString(), thread.WaitMode.ToString(),
+        thread.Alertable, thread.WaitObject, [.. thread.Stack.Select(f => f.Name)]);
+}
 
 /// <summary>An outstanding IRP, from kernel memory.</summary>
 /// <param name="Address">The IRP.</param>
@@ -63,4 +67,12 @@ public sealed record ThreadLine(int Tid, string State, string WaitReason, string
 /// <param name="Device">Of the current stack location.</param>
 /// <param name="Driver">The driver that has the IRP now.</param>
 /// <param name="StackLocation">Number of the current stack location, 1 = lowest.</param>
-public sealed record IrpLine(KernelAddress Address, string List, bool Cancel, string? CancelRoutine, string? Major, string? Ioctl, string? Device, string? Driver, int StackLocation);
+public sealed record IrpLine(KernelAddress Address, string List, bool Cancel, string? CancelRoutine, string? Major, string? Ioctl, string? Device, string? Driver, int StackLocation)
+{
+    internal static IrpLine Of(IrpRecord irp)
+    {
+        var location = irp.Locations.FirstOrDefault(l => l.Current);
+        return new IrpLine(irp.Address, irp.List, irp.Cancel, irp.CancelRoutine, location?.Major.NtName(),
+            location?.Ioctl is { } code ? HexText.Of(code) : null, irp.Device, irp.Holder, irp.CurrentLocation);
+    }
+}

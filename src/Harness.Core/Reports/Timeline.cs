@@ -1,4 +1,5 @@
 using System.Globalization;
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
 using Harness.Core.Verdicts;

@@ -1,3 +1,4 @@
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Stories;
 
@@ -21,12 +22,6 @@ internal static class OutcomeRule
 {
     /// <summary>The finding of a process that doesn't end and that no rule explains: never proof of a defect.</summary>
     internal const string Unexplained = "unexplained";
-
-    /// <summary>
-    /// Sooner after a termination or a cancellation, what is still there proves nothing: a sound driver may complete a cancelled request from a
-    /// timer or a worker thread, and no evidence tells a request that comes late from one that never comes. Ours; NT has no such limit.
-    /// </summary>
-    internal static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
 
     /// <summary>The finding of a process that went in the end, long after it was killed.</summary>
     internal const string Late = "ended-late";

@@ -1,3 +1,4 @@
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
 

@@ -1,3 +1,4 @@
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Stories;
 
@@ -67,7 +68,7 @@ internal static class PromiseRules
         if (state is null) return new Kept(new Fact(name, null, null), null, $"No evidence of what became of '{process}'.");
         if (state.Signalled) return new Kept(new Fact(name, true, Citation.Of(states)));
         var memory = testimony.Evidence.OfType<KernelMemorySeen>().LastOrDefault(o => o.Checkpoint == states!.Checkpoint);
-        var stuck = ZombieRule.KeepsAlive(memory?.Processes.FirstOrDefault(p => p.Pid == state.Pid), request: null);
+        var stuck = StuckThread.Of(memory?.Processes.FirstOrDefault(p => p.Pid == state.Pid), request: null);
         var where = stuck is null ? "" : $" Its thread {stuck.Thread.Tid} waits {stuck.Wait}{(stuck.Irp is null ? "" : $" and has {Spelled.Irp(stuck.Irp)}")} ({Citation.Of(memory)}).";
         return new Kept(new Fact(name, false, Citation.Of(states)), new Finding(Broken + "process-ended", "Another client does not get through", null, [], stuck?.Driver,
             $"'{process}' (pid {state.Pid}), which nobody terminated, has not come to its end at '{states!.Checkpoint}' ({Citation.Of(states)}).{where}", false));

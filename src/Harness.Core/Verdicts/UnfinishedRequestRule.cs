@@ -1,3 +1,4 @@
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 
 namespace Harness.Core.Verdicts;
@@ -18,7 +19,7 @@ internal static class UnfinishedRequestRule
         [
             new("the request was cancelled", cancel is null ? null : true, Citation.Of(cancel)),
             new("process object not signalled", !at.State?.Signalled, at.State is null ? null : Citation.Of(at.States)),
-            ZombieRule.FromMemory("the cancelled IRP is still outstanding", at, cancel is null ? null : irp is { Cancel: true }),
+            ZombieRule.FromMemory(("the cancelled IRP is still outstanding", cancel is null ? null : irp is { Cancel: true }), at),
         ];
 
         var open = facts.Where(f => f.Holds is null).Select(f => f.Name).ToList();
@@ -31,8 +32,8 @@ internal static class UnfinishedRequestRule
 
         var routine = cancel!.CancelRoutine is { } name ? $"its cancel routine {name} ran and did not complete it" : "it has no cancel routine";
         var says = $"{irp!.Holder ?? "An unknown driver"} still has {Spelled.Irp(irp)} {Spelled.Duration(at.At - cancel.At)} after it was cancelled ({Citation.Of(cancel)}, {Citation.Of(at.Memory)}): {routine}.";
-        if (at.At - cancel.At < OutcomeRule.Soonest)
-            return OutcomeRule.CannotTell(facts, $"{says} That is too soon to tell a request that is never completed from one that is completed later: it needs {Spelled.Duration(OutcomeRule.Soonest)}.");
+        if (at.At - cancel.At < StuckThread.Soonest)
+            return OutcomeRule.CannotTell(facts, $"{says} That is too soon to tell a request that is never completed from one that is completed later: it needs {Spelled.Duration(StuckThread.Soonest)}.");
         return new OutcomeAt(null, null, facts, says, new Finding(Id, "A cancelled request was never completed", null, [], irp.Holder, says, false));
     }
 }

@@ -118,6 +118,8 @@ internal sealed partial class Machine
         Memory.Map(AddressMap.SharedUserData, 0x1000, PageAccess.Read);
         Memory.WriteU32(AddressMap.SharedUserData + 0x260, Build);
         Memory.WriteU32(AddressMap.SharedUserData + 0x26C, 10);
+        // TickCountMultiplier: milliseconds in a tick, times 2^24.
+        Memory.WriteU32(AddressMap.SharedUserData + 0x4, (uint)(((ulong)TickLength << 24) / 10_000));
         AdvanceTo(0);
     }
 

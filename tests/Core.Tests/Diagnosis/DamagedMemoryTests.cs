@@ -151,20 +151,4 @@ public class DamagedMemoryTests
 
         return undo;
     }
-
-    /// <summary>Chance from a seed (xorshift64*), the same on every machine.</summary>
-    private sealed class Chance(ulong seed)
-    {
-        private ulong _state = seed;
-
-        public ulong Next()
-        {
-            _state ^= _state >> 12;
-            _state ^= _state << 25;
-            _state ^= _state >> 27;
-            return _state * 0x2545F4914F6CDD1D;
-        }
-
-        public int Below(int bound) => (int)(Next() % (ulong)bound);
-    }
 }

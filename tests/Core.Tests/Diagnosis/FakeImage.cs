@@ -15,6 +15,9 @@ internal sealed class FakeImage(uint size = 0x8000)
     private readonly List<(string Name, uint Rva)> _exports = [];
     private uint _nextUnwind = 0x5000;
 
+    /// <summary>The name in the export directory.</summary>
+    public string ExportName { get; init; } = "fake.sys";
+
     /// <summary>Adds unwind information: header and codes as given, then what follows them.</summary>
     /// <returns>Its RVA.</returns>
     public uint UnwindInfo(byte[] codes, byte prologue = 0, int version = 1, int flags = 0, int frameRegister = 0, int frameOffset = 0, params uint[] after)
@@ -61,6 +64,7 @@ internal sealed class FakeImage(uint size = 0x8000)
         Put(0x80, 0x4550);
         BinaryPrimitives.WriteUInt16LittleEndian(_bytes.AsSpan(0x84), 0x8664);
         BinaryPrimitives.WriteUInt16LittleEndian(_bytes.AsSpan(0x98), 0x20B);
+        Put(0x80 + 0x50, size);
         Put(0x80 + 0x84, 16);
         if (_exports.Count > 0)
         {
@@ -89,20 +93,23 @@ internal sealed class FakeImage(uint size = 0x8000)
     {
         var count = (uint)_exports.Count;
         var (functions, names, ordinals, text) = (ExportRva + 0x28, ExportRva + 0x28 + (count * 4), ExportRva + 0x28 + (count * 8), ExportRva + 0x28 + (count * 10));
+        var name = text + (uint)_exports.Sum(e => e.Name.Length + 1);
+        Put(ExportRva + 0x0C, name);
+        Encoding.ASCII.GetBytes(ExportName, _bytes.AsSpan((int)name));
         Put(ExportRva + 0x14, count);
         Put(ExportRva + 0x18, count);
         Put(ExportRva + 0x1C, functions);
         Put(ExportRva + 0x20, names);
         Put(ExportRva + 0x24, ordinals);
-        foreach (var (i, (name, rva)) in _exports.OrderBy(e => e.Name, StringComparer.Ordinal).Index())
+        foreach (var (i, (export, rva)) in _exports.OrderBy(e => e.Name, StringComparer.Ordinal).Index())
         {
             // The names are sorted; the addresses need not be.
             var ordinal = count - 1 - (uint)i;
             Put(functions + (ordinal * 4), rva);
             Put(names + ((uint)i * 4), text);
             BinaryPrimitives.WriteUInt16LittleEndian(_bytes.AsSpan((int)(ordinals + (i * 2))), (ushort)ordinal);
-            Encoding.ASCII.GetBytes(name, _bytes.AsSpan((int)text));
-            text += (uint)name.Length + 1;
+            Encoding.ASCII.GetBytes(export, _bytes.AsSpan((int)text));
+            text += (uint)export.Length + 1;
         }
     }
 

@@ -23,18 +23,22 @@ internal sealed class FakeKernel
 
     private static readonly string[] Routines = [.. Abort.Concat(Rundown)];
 
+    // Variables of the kernel image.
+    private const uint LoadedModuleListRva = 0x7F00, InitialSystemProcessRva = 0x7F20;
+
     private KernelAddress _next = new(0xFFFFA00A_00000000);
     private KernelAddress _nextStack = new(0xFFFFB00B_00000000);
 
-    public FakeKernel(int build = 19041)
+    /// <param name="build">Whose layouts.</param>
+    /// <param name="exportsAll">False: nt exports what Windows does, and its own routines have no names.</param>
+    public FakeKernel(int build = 19041, bool exportsAll = true)
     {
         Memory = new FakeMemory(build);
         Layout = NtLayout.ForBuild(build);
         Memory.ActiveProcessHead = Allocate(16);
-        Memory.LoadedModuleList = Allocate(16);
+        Memory.LoadedModuleList = KernelBase + LoadedModuleListRva;
         Memory.ListHead(Memory.ActiveProcessHead);
-        Memory.ListHead(Memory.LoadedModuleList);
-        AddModule("ntoskrnl.exe", KernelBase, KernelImage());
+        AddModule("ntoskrnl.exe", KernelBase, KernelImage(exportsAll));
         AddModule("sample.sys", DriverBase, new FakeImage(0x4000).Build());
         RootDirectory = NamedObject(0x40, @"\", KernelAddress.Null);
         DeviceDirectory = NamedObject(0x40, "Device", RootDirectory);
@@ -81,6 +85,7 @@ internal sealed class FakeKernel
         Memory.UInt32(process + Layout.EProcess.ExitStatus, NtStatus.Pending.Value);
         Memory.ListHead(process + Layout.EProcess.ThreadListHead);
         Memory.Append(Memory.ActiveProcessHead, process + Layout.EProcess.ActiveProcessLinks);
+        if (Memory.UInt64(KernelBase + InitialSystemProcessRva) == 0) Memory.Pointer(KernelBase + InitialSystemProcessRva, process);
         return process;
     }
 
@@ -246,21 +251,24 @@ internal sealed class FakeKernel
     }
 
     /// <summary>Every routine 0x100 bytes, "sub rsp, FrameSize" and int3; KiSwapContext saves the nonvolatile registers; a system service entry has a trap frame.</summary>
-    private static byte[] KernelImage()
+    private static byte[] KernelImage(bool exportsAll)
     {
-        var image = new FakeImage();
+        var image = new FakeImage { ExportName = "ntoskrnl.exe" }.Export("PsLoadedModuleList", LoadedModuleListRva).Export("PsInitialSystemProcess", InitialSystemProcessRva);
+        var list = BitConverter.GetBytes(KernelBase.Value + LoadedModuleListRva);
+        image.Code(LoadedModuleListRva, [.. list, .. list]);
         var plain = image.UnwindInfo(Unwind.AllocateSmall(4, (int)FrameSize), prologue: 4);
         for (var i = 0; i < Routines.Length; i++)
         {
             var rva = FakeImage.CodeRva + ((uint)i * 0x100);
-            image.Function(rva, rva + 0x100, plain).Export(Routines[i], rva).Code(rva, [0x48, 0x83, 0xEC, (byte)FrameSize, .. Enumerable.Repeat((byte)0xCC, 0xFC)]);
+            if (exportsAll || Routines[i].StartsWith("Ke", StringComparison.Ordinal) || Routines[i].StartsWith("Nt", StringComparison.Ordinal)) image.Export(Routines[i], rva);
+            image.Function(rva, rva + 0x100, plain).Code(rva, [0x48, 0x83, 0xEC, (byte)FrameSize, .. Enumerable.Repeat((byte)0xCC, 0xFC)]);
         }
 
         var swap = (uint)(SwapContext.Value - KernelBase.Value);
-        image.Export("KiSwapContext", swap).Code(swap, [.. Enumerable.Repeat((byte)0xCC, 0x200)])
+        if (exportsAll) image.Export("KiSwapContext", swap).Export("KiSystemServiceCopyEnd", swap + 0x100);
+        image.Code(swap, [.. Enumerable.Repeat((byte)0xCC, 0x200)])
             .Function(swap, swap + 0x100, image.UnwindInfo(Unwind.Of(Unwind.Save(12, 3, 0x100), Unwind.Save(10, 6, 0x108), Unwind.Save(9, 7, 0x110), Unwind.Allocate(8, 0x138)), prologue: 12));
-        image.Export("KiSystemServiceCopyEnd", swap + 0x100)
-            .Function(swap + 0x100, swap + 0x200, image.UnwindInfo(Unwind.Of(Unwind.Allocate(0, 0x168), Unwind.MachineFrame(0, errorCode: false))));
+        image.Function(swap + 0x100, swap + 0x200, image.UnwindInfo(Unwind.Of(Unwind.Allocate(0, 0x168), Unwind.MachineFrame(0, errorCode: false))));
         return image.Build();
     }
 }

@@ -40,6 +40,10 @@ public sealed class UsageTests
     [InlineData("no such run folder", "replay", "nowhere")]
     [InlineData("there is no argument 'more'", "list", "more")]
     [InlineData("there is no argument 'b'", "judge", "a", "b")]
+    [InlineData("diagnose: name a FILE", "diagnose")]
+    [InlineData("diagnose: there is no file nowhere.dmp", "diagnose", "nowhere.dmp")]
+    [InlineData("diagnose: . is a folder", "diagnose", ".")]
+    [InlineData("--format: there is no format 'xml'", "diagnose", "nowhere.dmp", "--format", "xml")]
     public void What_cannot_be_used_is_one_line_and_exit_code_2(string says, params string[] args)
     {
         var run = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), args);

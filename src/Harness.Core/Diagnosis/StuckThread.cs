@@ -1,10 +1,9 @@
-using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 
-namespace Harness.Core.Verdicts;
+namespace Harness.Core.Diagnosis;
 
 /// <summary>Why a thread of a terminated process cannot end.</summary>
-internal enum Hold
+public enum Hold
 {
     /// <summary>No rule knows.</summary>
     Unexplained,
@@ -30,35 +29,63 @@ internal enum Hold
 /// <param name="Hold">Why it stays.</param>
 /// <param name="Function">The function that waits, "nt!IopCancelAlertedRequest"; for a driver's own wait its frame, "driver+0x1234".</param>
 /// <param name="Irp">The IRP it waits for; null when none is outstanding.</param>
-internal sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Function, IrpRecord? Irp)
+public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Function, IrpRecord? Irp)
 {
-    internal const string CancelAlertedRequest = "nt!IopCancelAlertedRequest";
-    internal const string CancelThreadIo = "nt!IoCancelThreadIo";
-    internal const string CleanupProcessResources = "nt!IopCleanupProcessResources";
+    /// <summary>
+    /// Nothing names nt's own routines in this memory (they are not exported), so the function was not seen: the wait, its object and the cancelled
+    /// IRP are those that it leaves.
+    /// </summary>
+    public bool Inferred { get; init; }
+
+    public const string CancelAlertedRequest = "nt!IopCancelAlertedRequest";
+    public const string CancelThreadIo = "nt!IoCancelThreadIo";
+    public const string CleanupProcessResources = "nt!IopCleanupProcessResources";
+
+    /// <summary>
+    /// Sooner after a termination or a cancellation, what is still there proves nothing: a sound driver may complete a cancelled request from a
+    /// timer or a worker thread, and no evidence tells a request that comes late from one that never comes. Ours; NT has no such limit.
+    /// </summary>
+    public static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
 
     /// <summary>
     /// Waiting, in kernel mode, not alertable: neither the exit APC nor an alert ends such a wait. Nor does either end a driver's own alertable
     /// one: user APCs are delivered to waits in user mode only (learn.microsoft.com, Waits and APCs), and termination alerts nobody.
     /// </summary>
-    internal bool WaitsForGood => Thread.WaitMode == ProcessorMode.KernelMode && (!Thread.Alertable || Hold == Hold.BlockedInDispatch) && (Thread.State == ThreadState.Waiting || BetweenPolls);
+    public bool WaitsForGood => Thread.WaitMode == ProcessorMode.KernelMode && (!Thread.Alertable || Hold == Hold.BlockedInDispatch) && (Thread.State == ThreadState.Waiting || BetweenPolls);
 
     /// <summary>"(Executive) KernelMode Non-Alertable", as a kernel debugger says it.</summary>
-    internal string Wait => $"({Thread.WaitReason}) {Thread.WaitMode} {(Thread.Alertable ? "Alertable" : "Non-Alertable")}";
+    public string Wait => $"({Thread.WaitReason}) {Thread.WaitMode} {(Thread.Alertable ? "Alertable" : "Non-Alertable")}";
 
     /// <summary>Where it waits: <see cref="Function"/>, or else whoever called the kernel's own wait.</summary>
-    internal string Place => Function ?? Thread.Stack.Select(f => ModuleOffset.Function(f.Name)).FirstOrDefault(name => !IsPartOfWait(name)) ?? "an unknown place";
+    public string Place => Function ?? Thread.Stack.Skip(OfKernelsWait).Select(f => ModuleOffset.Function(f.Name)).FirstOrDefault(name => !IsPartOfWait(name)) ?? "an unknown place";
+
+    /// <summary>Frames up to and with the exported routine that waits: those inside of it may have no names.</summary>
+    private int OfKernelsWait => Thread.Stack.ToList().FindIndex(f => IsPartOfWait(f.Name) && !f.Name.StartsWith("nt!Ki", StringComparison.Ordinal)) + 1;
 
     private static bool IsPartOfWait(string function) =>
-        function.StartsWith("nt!Ki", StringComparison.Ordinal) || function.StartsWith("nt!KeWaitFor", StringComparison.Ordinal) || function == "nt!KeDelayExecutionThread";
+        function.StartsWith("nt!Ki", StringComparison.Ordinal) || function.StartsWith("nt!KeWaitFor", StringComparison.Ordinal) || function.StartsWith("nt!KeDelayExecutionThread", StringComparison.Ordinal);
 
     /// <summary>The polls of IopCancelAlertedRequest and IoCancelThreadIo: the delay is over and the thread is about to look again.</summary>
     private bool BetweenPolls => Thread is { WaitReason: WaitReason.DelayExecution, State: ThreadState.Ready or ThreadState.DeferredReady or ThreadState.Standby };
 
     /// <summary>Whose fault: the driver that holds the IRP, or the one whose own frame waits.</summary>
-    internal string? Driver => Hold == Hold.BlockedInDispatch ? InnermostDriver(Thread.Stack)?.Module : Irp?.Holder;
+    public string? Driver => Hold == Hold.BlockedInDispatch ? InnermostDriver(Thread.Stack)?.Module : Irp?.Holder;
 
-    /// <summary>Looks at one thread. <paramref name="request"/>: the address of the story's own IRP, preferred when several are outstanding.</summary>
-    internal static StuckThread Look(ThreadRecord thread, KernelAddress? request)
+    /// <summary>The thread that keeps a terminated process alive: one that a rule explains, else one that waits for good, else any; null when it has none.</summary>
+    /// <param name="process">The process.</param>
+    /// <param name="request">The address of the IRP that somebody asks about, preferred when several are outstanding.</param>
+    public static StuckThread? Of(ProcessRecord? process, KernelAddress? request)
+    {
+        if (process is null) return null;
+        var threads = process.Threads.Select(t => Look(t, request)).ToList();
+        return threads.FirstOrDefault(t => t.WaitsForGood && t.Hold != Hold.Unexplained && t.Irp is not null)
+            ?? threads.FirstOrDefault(t => t.WaitsForGood && t.Hold != Hold.Unexplained)
+            ?? threads.FirstOrDefault(t => t.WaitsForGood)
+            ?? threads.FirstOrDefault();
+    }
+
+    /// <summary>Looks at one thread. <paramref name="request"/>: the address of the IRP that somebody asks about, preferred when several are outstanding.</summary>
+    public static StuckThread Look(ThreadRecord thread, KernelAddress? request)
     {
         var outstanding = thread.Irps.Where(IsOutstanding).ToList();
         var irp = outstanding.FirstOrDefault(i => i.Address == request) ?? outstanding.FirstOrDefault(i => i.Cancel) ?? outstanding.FirstOrDefault();
@@ -72,6 +99,8 @@ internal sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Funct
         if (waiter is not null)
             return new StuckThread(thread, HoldOf(thread, waiter), ModuleOffset.Function(waiter.Name), irp);
 
+        if (Infer(thread, irp) is { } inferred) return new StuckThread(thread, inferred, null, irp) { Inferred = true };
+
         var uncancellable = outstanding.FirstOrDefault(i => !i.Cancel && i.Locations.Any(l => l is { Current: true, Major: IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close }));
         return uncancellable is not null && thread.Stack.Count > 0
             ? new StuckThread(thread, Hold.UncancellableRequest, null, uncancellable)
@@ -80,6 +109,22 @@ internal sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Funct
 
     /// <summary>A driver still has it: the current location lies within the stack. Above the top it is completed and only its APC is due.</summary>
     private static bool IsOutstanding(IrpRecord irp) => irp.CurrentLocation >= 1 && irp.CurrentLocation <= irp.StackCount;
+
+    /// <summary>Without symbols: what the wait and the IRP say of a thread on whose stack routines of nt have no names. Null: they say nothing.</summary>
+    private static Hold? Infer(ThreadRecord thread, IrpRecord? irp)
+    {
+        if (irp is not { Cancel: true } || thread.WaitMode != ProcessorMode.KernelMode || thread.Alertable || !thread.Stack.Any(f => f.Module == ModuleOffset.Kernel && !f.Name.Contains('!'))) return null;
+        // Read, write and control requests come by exported system services: NtDeviceIoControlFile, NtReadFile…
+        var inSystemCall = thread.Stack.Any(f => f.Name.StartsWith("nt!Nt", StringComparison.Ordinal) && ModuleOffset.Function(f.Name).EndsWith("File", StringComparison.Ordinal));
+        var file = irp.Locations.FirstOrDefault(l => l.Current)?.FileObject;
+        return thread.WaitReason switch
+        {
+            WaitReason.Executive when irp.CancelRoutine is null && file is { } of && thread.WaitObject?.BelongsTo?.StartsWith($"File {of} ", StringComparison.Ordinal) == true => Hold.NoCancelRoutine,
+            WaitReason.DelayExecution when inSystemCall && irp.List == "thread" => Hold.CancelRoutineDidNotComplete,
+            WaitReason.DelayExecution => Hold.Rundown,
+            _ => null,
+        };
+    }
 
     private static Hold HoldOf(ThreadRecord thread, StackFrame waiter) => (ModuleOffset.Function(waiter.Name), thread.WaitReason) switch
     {

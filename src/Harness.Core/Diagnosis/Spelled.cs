@@ -1,8 +1,7 @@
 using System.Globalization;
-using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 
-namespace Harness.Core.Verdicts;
+namespace Harness.Core.Diagnosis;
 
 /// <summary>How sentences of findings and reports spell things.</summary>
 public static class Spelled

@@ -1,0 +1,53 @@
+namespace Harness.Core.Dumps;
+
+/// <summary>Files that people take for a kernel dump, by their first bytes, and what would help.</summary>
+internal static class ForeignFile
+{
+    private static readonly (byte[] Magic, string Is)[] Known =
+    [
+        ("PAGEDUMP"u8.ToArray(), "is a dump of 32-bit Windows; only x64 is read"),
+        ("MDMP"u8.ToArray(), "is a minidump of one process: it holds nothing of the kernel; write a kernel memory dump of the machine"),
+        ("HIBR"u8.ToArray(), Hibernation), ("hibr"u8.ToArray(), Hibernation), ("WAKE"u8.ToArray(), Hibernation), ("wake"u8.ToArray(), Hibernation), ("RSTR"u8.ToArray(), Hibernation),
+        ("KDUMP   "u8.ToArray(), "is a kdump-compressed file; let QEMU write it without compression (dump-guest-memory without -z, -l or -s)"),
+        ("makedumpfile"u8.ToArray(), "is a flattened file of makedumpfile; let QEMU write it without compression"),
+        ([0x1F, 0x8B], "is compressed (gzip); unpack it first"),
+        ("PK\x03\x04"u8.ToArray(), "is compressed (zip); unpack it first"),
+        ([0x37, 0x7A, 0xBC, 0xAF, 0x27, 0x1C], "is compressed (7z); unpack it first"),
+        ([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00], "is compressed (xz); unpack it first"),
+        ([0x28, 0xB5, 0x2F, 0xFD], "is compressed (zstd); unpack it first"),
+        ("BZh"u8.ToArray(), "is compressed (bzip2); unpack it first"),
+        ("MSCF"u8.ToArray(), "is compressed (cabinet); unpack it first"),
+        ("Rar!"u8.ToArray(), "is compressed (rar); unpack it first"),
+        ("MZ"u8.ToArray(), "is a program or a driver, not a memory dump; 'run --driver' takes drivers"),
+    ];
+
+    private const string Hibernation = "is a hibernation file, whose memory is compressed; write a kernel memory dump";
+
+    /// <summary>Bits of entropy in a byte above which a page is compressed or encrypted, and no memory.</summary>
+    private const double Random = 7.8;
+
+    /// <summary>What it is instead; null when its first bytes tell nothing.</summary>
+    public static string? Recognize(FileBytes file)
+    {
+        if (file.Length == 0) return "is empty";
+        foreach (var (magic, says) in Known)
+        {
+            var begin = new byte[magic.Length];
+            if (file.TryRead(0, begin) && begin.AsSpan().SequenceEqual(magic)) return says;
+        }
+
+        return LooksRandom(file) ? "is encrypted or compressed: nothing in it looks like memory; a dump of a machine with dump encryption must be decrypted first, with the key of its administrator" : null;
+    }
+
+    private static bool LooksRandom(FileBytes file)
+    {
+        var page = new byte[PhysicalMemory.PageSize];
+        if (!file.TryRead(0, page)) return false;
+        Span<int> counts = stackalloc int[256];
+        foreach (var one in page) counts[one]++;
+        double entropy = 0;
+        foreach (var count in counts)
+            if (count > 0) entropy -= (double)count / page.Length * Math.Log2((double)count / page.Length);
+        return entropy > Random;
+    }
+}
