@@ -36,7 +36,7 @@ internal static class QuickFigures
         using var mix = new InstructionMix();
         if (mix.HasUnicorn && mix.OnInterpreter() != mix.OnUnicorn()) throw new InvalidOperationException("the interpreter and Unicorn disagree about the mix");
         var (interpreter, unicorn) = (new List<double>(), new List<double>());
-        for (var turn = 0; turn < 20; turn++)
+        for (var turn = 0; turn < 8; turn++)
         {
             interpreter.Add(Seconds(() => mix.OnInterpreter()));
             if (mix.HasUnicorn) unicorn.Add(Seconds(() => mix.OnUnicorn()));
@@ -48,11 +48,11 @@ internal static class QuickFigures
 
     private static void Warm()
     {
-        const int untilCompiledWell = 2000;
+        const int untilCompiledWell = 1500;
         var run = new WarmRun();
         for (var turn = 0; turn < untilCompiledWell; turn++) run.HangIrp();
         var times = new List<double>();
-        for (var turn = 0; turn < 2000; turn++) times.Add(Seconds(() => run.HangIrp()));
+        for (var turn = 0; turn < 1000; turn++) times.Add(Seconds(() => run.HangIrp()));
         Tell("warm_hang_irp", "ms", times, seconds => seconds * 1e3);
     }
 
@@ -67,7 +67,7 @@ internal static class QuickFigures
             {
                 states.Pages = pages;
                 var times = new List<double>();
-                for (var turn = 0; turn < 200; turn++)
+                for (var turn = 0; turn < 80; turn++)
                     times.Add(Seconds(() => { for (var i = 0; i < together; i++) states.SaveStoreRestore(); }));
                 if (measured) Tell($"save_restore_{pages}_pages", "µs", times, seconds => seconds / together * 1e6);
             }
