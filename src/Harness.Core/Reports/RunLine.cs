@@ -27,7 +27,7 @@ public sealed record RunLine(string Scenario, string Target, Verdict Verdict, st
     ProcessLine? Process, ThreadLine? Thread, IReadOnlyList<ThreadLine> Threads, IReadOnlyList<IrpLine> Irps, string RunFolder, string Replay);
 
 /// <summary>A finding.</summary>
-/// <param name="Id">By which <c>driverfault explain</c> knows it.</param>
+/// <param name="Id">The rule that found it, "zombie-no-cancel-routine".</param>
 /// <param name="Title">A few words.</param>
 /// <param name="Code">A bug check's code, "0x44"; else null.</param>
 /// <param name="Parameters">A bug check's parameters.</param>
