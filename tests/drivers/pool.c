@@ -12,6 +12,7 @@
  * 13 writes one byte past the device extension   14 frees a block twice, the second time as its last act (a tail call)
  * 15 calls pageable code at DISPATCH_LEVEL       16 calls an initialization routine after DriverEntry
  * 17 locks a page of its caller's and never unlocks it
+ * 18 sound: as 15, with the section locked
  */
 
 #include "device.h"
@@ -207,8 +208,12 @@ static VOID PoolUse(_Inout_ POOL *Device, _In_ UCHAR Kind)
         ((volatile UCHAR *)(Device + 1))[0] = 0;
     }
 
-    if (Kind == 15) {
+    if (Kind == 15 || Kind == 18) {
         KIRQL irql;
+
+        if (Kind == 18) {
+            MmLockPagableDataSection((PVOID)(ULONG_PTR)PoolPageable);
+        }
 
         KeRaiseIrql(DISPATCH_LEVEL, &irql);
         PoolPageable(&Device->Kept);

@@ -20,10 +20,10 @@ internal static partial class Mm
         nt.Add("MmFreeContiguousMemorySpecifyCache", FreePages);
         nt.Add("MmFreeNonCachedMemory", FreePages);
         nt.Add("MmGetPhysicalAddress", p => p.Return(PhysicalAddressOf(p, p.Arg(0))));
-        // Nothing is paged out here, so locking sections changes nothing; the handle is the section's address.
-        nt.Add("MmLockPagableDataSection", p => p.Return(p.Arg(0)));
-        nt.Add("MmLockPagableCodeSection", p => p.Return(p.Arg(0)));
-        nt.Add("MmLockPagableSectionByHandle", p => p.Return());
+        // The handle is the address. That a section may be paged out again after the unlocking, and a whole driver on request, is not modelled.
+        nt.Add("MmLockPagableDataSection", LockSection);
+        nt.Add("MmLockPagableCodeSection", LockSection);
+        nt.Add("MmLockPagableSectionByHandle", LockSection);
         nt.Add("MmUnlockPagableImageSection", p => p.Return());
         nt.Add("MmPageEntireDriver", p => p.Return(p.Arg(0)));
         nt.Add("MmResetDriverPaging", p => p.Return());
@@ -36,6 +36,23 @@ internal static partial class Mm
             // What Windows exports and is not modelled is there, and says so when it is called.
             return p.Return(NtImage.Instance.TryFind(name, out var address) && !IsInternal(name) || p.Machine.Unmodelled.TryFind(name, out address) ? address : 0);
         });
+    }
+
+    /// <summary>The pageable section of an image that an address is in stays in memory from now on, at whatever IRQL.</summary>
+    private static Next LockSection(Processor p)
+    {
+        var m = p.Memory;
+        void Lock(ulong from, ulong step)
+        {
+            for (var page = from; (m.AccessOf(page) & PageAccess.Pageable) != 0; page += step) m.Protect(page, 0x1000, m.AccessOf(page) & ~PageAccess.Pageable);
+        }
+        var first = p.Arg(0) & ~0xFFFul;
+        if (p.Machine.IsInDriver(first))
+        {
+            Lock(first, 0x1000);
+            Lock(first - 0x1000, unchecked(0 - 0x1000ul));
+        }
+        return p.Return(p.Arg(0));
     }
 
     /// <summary>Names of nt that Windows has and doesn't export.</summary>

@@ -17,7 +17,7 @@ internal static class NtData
         ActiveProcessHead = 0x000, LoadedModules = 0x010, TimerList = 0x020, CancelLock = 0x030, Clock = 0x040, SeedState = 0x048,
         NonPagedNext = 0x050, PagedNext = 0x058, StackNext = 0x060, NextCid = 0x068, NamedObjects = 0x070, SystemProcess = 0x080,
         WorkQueue = 0x088, IdleWorkers = 0x098, WorkerCount = 0x09C, NextImage = 0x0A0, WorkAvailable = 0x0A8, CompletionLock = 0x0C8, DatabaseLock = 0x0D0, NextDirectory = 0x0D8,
-        TimeReads = 0x0E0, LastTurn = 0x0E4, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540, Reaper = 0x580,
+        TimeReads = 0x0E0, LastTurn = 0x0E4, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540,
         TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, PoolRecordNext = 0x3018, UnloadUntil = 0x3020, TestedDriver = 0x3028, StoryOver = 0x3030, ConfigurationInformation = 0x3040,
         ResourceList = 0x3080, LookasideList = 0x3090, HeldLocks = 0x3100,
         DebuggerData = 0x3800, DebuggerDataHead = 0x3B80, VersionBlock = 0x3B90, BuildLab = 0x3BC0, BugCheckData = 0x3C00, PhysicalMemoryBlock = 0x3C28, PhysicalMemoryRuns = 0x3C40;
@@ -69,9 +69,6 @@ internal static class NtData
     public static ListHead Names(GuestMemory m) => new(m, Base + NamedObjects);
 
     public static ListHead WorkItems(GuestMemory m) => new(m, Base + WorkQueue);
-
-    /// <summary>Threads that have ended and whose object is still to be let go by another thread.</summary>
-    public static ListHead DeadThreads(GuestMemory m) => new(m, Base + Reaper);
 
     /// <summary>Released once for each queued work item: a semaphore.</summary>
     public static DispatcherHeader WorkSemaphore(GuestMemory m) => new(m, Base + WorkAvailable);
@@ -217,7 +214,6 @@ internal static class NtData
         Timers(m).Initialize();
         Names(m).Initialize();
         WorkItems(m).Initialize();
-        DeadThreads(m).Initialize();
         Resources(m).Initialize();
         Lookasides(m).Initialize();
         WorkSemaphore(m).Initialize(DispatcherType.Semaphore, 0x20, 0);
