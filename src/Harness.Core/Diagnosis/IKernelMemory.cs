@@ -17,6 +17,9 @@ public interface IKernelMemory
     /// <summary>Address of nt!PsLoadedModuleList.</summary>
     KernelAddress LoadedModuleList { get; }
 
+    /// <summary>Address of nt!PspCidTable, the table of process and thread IDs; null pointer: nobody tells where it is.</summary>
+    KernelAddress ProcessIdTable => KernelAddress.Null;
+
     /// <summary>Reads virtual memory in the system's address space; false when any byte of it is absent.</summary>
     bool TryRead(KernelAddress address, Span<byte> destination);
 }

@@ -17,6 +17,14 @@ public sealed record LoadedModule(string FileName, string Name, KernelAddress Ba
     internal bool Contains(KernelAddress address) => address.Value - Base.Value < Size;
 }
 
+/// <summary>What a module's image says of itself.</summary>
+/// <param name="File">"driver.sys".</param>
+/// <param name="Base">Where it is loaded.</param>
+/// <param name="Size">SizeOfImage in bytes.</param>
+/// <param name="Version">The file version of its version resource, "1.2.3.4"; null when it has none, or that is not in memory.</param>
+/// <param name="TimeDateStamp">Of its PE header: seconds since 1970, or a hash of the file where the build is reproducible; null when it is not in memory.</param>
+public sealed record ModuleRecord(string File, KernelAddress Base, uint Size, string? Version, uint? TimeDateStamp);
+
 /// <summary>The loaded modules (PsLoadedModuleList), and names for the addresses in them.</summary>
 public sealed class LoadedModules
 {
@@ -76,6 +84,14 @@ public sealed class LoadedModules
         { IsKernel: true } => LoadedModule.Kernel,
         var module => module.FileName,
     };
+
+    /// <summary>The module of a file name, as <see cref="FileOf"/> gives it; null when it is not loaded.</summary>
+    public ModuleRecord? Describe(string file)
+    {
+        foreach (var module in All)
+            if ((module.IsKernel ? LoadedModule.Kernel : module.FileName) == file) return new ModuleRecord(module.FileName, module.Base, module.Size, Image(module).Version, Image(module).TimeDateStamp);
+        return null;
+    }
 
     internal MappedImage Image(LoadedModule module)
     {

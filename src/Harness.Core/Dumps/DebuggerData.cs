@@ -25,6 +25,9 @@ internal sealed class DebuggerData
 
     public KernelAddress ActiveProcessHead => Pointer(KdDebuggerDataLayout.PsActiveProcessHead);
 
+    /// <summary>The variable PspCidTable.</summary>
+    public KernelAddress ProcessIdTable => Pointer(KdDebuggerDataLayout.PspCidTable);
+
     /// <summary>The block at this address; null when there is none, and then <paramref name="why"/> is a clause.</summary>
     public static DebuggerData? Read(KernelMemoryReader memory, KernelAddress at, MappedImage? kernel, out string why)
     {

@@ -7,7 +7,7 @@ namespace Harness.Core.Dumps;
 /// Kernel memory in a file: a Windows kernel dump of any kind, an ELF core of a machine, or a raw image of its physical memory. The file may be
 /// damaged or hostile: it is read or refused with a reason, and nothing in it makes that endless.
 /// </summary>
-public sealed class KernelDump : IKernelMemory, IDisposable
+public sealed class KernelDump : IPhysicalPages, IDisposable
 {
     /// <summary>A raw image smaller than this has no room for a kernel.</summary>
     private const int SmallestImage = 0x10_0000;
@@ -46,7 +46,7 @@ public sealed class KernelDump : IKernelMemory, IDisposable
                 : file.Length < SmallestImage ? throw new UnusableDumpException("is no kind of memory dump that is known")
                 : KernelSearch.Find(new RunMemory(file, [new MemoryRun(0, (ulong)file.Length & ~0xFFFUL, 0)]), "raw image of physical memory", []);
             var dump = new KernelDump(file, found);
-            LayoutCheck.Of(dump, found);
+            dump.ProcessIdTable = LayoutCheck.Of(dump, found)?.ProcessIdTable ?? KernelAddress.Null;
             return dump;
         }
         catch (UnknownBuildException e)
@@ -64,6 +64,8 @@ public sealed class KernelDump : IKernelMemory, IDisposable
 
     public KernelAddress LoadedModuleList => _found.LoadedModuleList;
 
+    public KernelAddress ProcessIdTable { get; private set; }
+
     /// <summary>0: the file doesn't tell.</summary>
     public int Processors => _found.Processors;
 
@@ -77,6 +79,12 @@ public sealed class KernelDump : IKernelMemory, IDisposable
     public IReadOnlyList<string> Notes => _found.Notes;
 
     public bool TryRead(KernelAddress address, Span<byte> destination) => _found.Memory.TryRead(address, destination);
+
+    public IEnumerable<ulong> Pages => (_found.Memory as PagedMemory)?.Physical.Pages ?? [];
+
+    public bool TryReadPhysical(ulong physical, Span<byte> destination) => _found.Memory is PagedMemory paged && paged.Physical.TryRead(physical, destination);
+
+    public ulong? PhysicalOf(KernelAddress address) => (_found.Memory as PagedMemory)?.Tables.Translate(address);
 
     public void Dispose() => _file.Dispose();
 }

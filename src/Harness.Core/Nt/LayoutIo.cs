@@ -115,6 +115,9 @@ public sealed class DeviceObjectLayout(LayoutFields device)
     public uint Queue { get; } = device.Offset();
     public uint DeviceObjectExtension { get; } = device.Offset();
 
+    /// <summary>DEVOBJ_EXTENSION.AttachedTo, the device below, from <see cref="DeviceObjectExtension"/> (public symbols; the same in every build).</summary>
+    public const uint AttachedTo = 0x30;
+
     /// <summary>IO_TYPE_DEVICE (wdm.h).</summary>
     public const ushort TypeCode = 3;
 }

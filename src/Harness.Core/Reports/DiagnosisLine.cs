@@ -41,15 +41,35 @@ public sealed record DiagnosisLine(string File, string Kind, int Build, string? 
 /// <param name="Threads">All its threads.</param>
 /// <param name="Irp">The IRP that thread waits for; null when none is outstanding.</param>
 /// <param name="Irps">Outstanding IRPs of all its threads, each once.</param>
+/// <param name="Module">The guilty driver's module; null when there is none, or it is not loaded.</param>
+/// <param name="Holders">Of a process that has ended: who has a handle to it or to a thread of it.</param>
 /// <param name="Notes">What of it could not be read.</param>
 public sealed record RemainsLine(KernelAddress Address, int Pid, string Image, Standing Standing, string? Finding, string? Driver, decimal? Waited, string Says,
-    IReadOnlyList<FactLine> Facts, ThreadLine? Thread, IReadOnlyList<ThreadLine> Threads, KernelAddress? Irp, IReadOnlyList<IrpLine> Irps, IReadOnlyList<string> Notes)
+    IReadOnlyList<FactLine> Facts, ThreadLine? Thread, IReadOnlyList<ThreadLine> Threads, KernelAddress? Irp, IReadOnlyList<IrpLine> Irps, ModuleLine? Module,
+    IReadOnlyList<HolderLine> Holders, IReadOnlyList<string> Notes)
 {
     internal static RemainsLine Of(Remains seen) => new(seen.Process.Address, seen.Process.Pid, seen.Process.Image, seen.Standing, seen.Zombie?.Id, seen.Zombie?.Stuck.Driver,
         seen.Waited is { } waited ? waited.Ticks / (decimal)TimeSpan.TicksPerMillisecond : null, seen.Says, [.. seen.Facts.Select(fact => new FactLine(fact.Name, fact.Holds))],
         seen.Zombie is { } zombie ? ThreadLine.Of(zombie.Stuck.Thread) : null, [.. seen.Process.Threads.Select(ThreadLine.Of)],
-        seen.Zombie?.Stuck.Irp?.Address, [.. seen.Process.Threads.SelectMany(t => t.Irps).DistinctBy(i => i.Address).Select(IrpLine.Of)], seen.Process.Notes ?? []);
+        seen.Zombie?.Stuck.Irp?.Address, [.. seen.Process.Threads.SelectMany(t => t.Irps).DistinctBy(i => i.Address).Select(IrpLine.Of)],
+        seen.Module is { } module ? new ModuleLine(module.File, module.Base, module.Size, module.Version, module.TimeDateStamp is { } stamp ? HexText.Of(stamp) : null) : null,
+        [.. seen.Holders.Select(h => new HolderLine(h.Pid, h.Image, HexText.Of(h.Handle), h.Target))], seen.Process.Notes ?? []);
 }
+
+/// <summary>A loaded module.</summary>
+/// <param name="File">"driver.sys".</param>
+/// <param name="Base">Where it is loaded.</param>
+/// <param name="Size">SizeOfImage in bytes.</param>
+/// <param name="Version">File version, "1.2.3.4"; null when it has none, or its resources are not in memory.</param>
+/// <param name="Timestamp">TimeDateStamp of its header; null when that is not in memory.</param>
+public sealed record ModuleLine(string File, KernelAddress Base, uint Size, string? Version, string? Timestamp);
+
+/// <summary>A handle that keeps what is left of a process.</summary>
+/// <param name="Pid">The process that has it.</param>
+/// <param name="Image">Its EPROCESS.ImageFileName.</param>
+/// <param name="Handle">The handle's value there, "0x1c8".</param>
+/// <param name="Target">The process's object, or that of a thread of it.</param>
+public sealed record HolderLine(int Pid, string Image, string Handle, KernelAddress Target);
 
 /// <summary>One fact that was weighed.</summary>
 /// <param name="Name">"process object not signalled".</param>

@@ -36,7 +36,7 @@ public static class DiagnosisText
         Paragraph.Labelled(writer, word, Printable.Line(remains.Says));
         if (remains.Zombie is { } zombie)
         {
-            writer.WriteLine($"{ink.Strong("guilty driver")}  {ink.Of(Voice.Alarm, Printable.Line(zombie.Stuck.Driver ?? "cannot be told"))}");
+            writer.WriteLine($"{ink.Strong("guilty driver")}  {ink.Of(Voice.Alarm, Printable.Line(zombie.Stuck.Driver ?? "cannot be told"))}{(remains.Module is { } module ? About(module) : "")}");
             Paragraph.Labelled(writer, "finding", $"{zombie.Id}: {zombie.Title}");
         }
 
@@ -45,6 +45,10 @@ public static class DiagnosisText
         writer.WriteLine();
         foreach (var line in DebuggerText.Of(remains.Process)) writer.WriteLine(Printable.Line(line));
     }
+
+    /// <summary>", version 1.2.3.4, timestamp 0x5f3e2d1c", as lmv has them.</summary>
+    private static string About(ModuleRecord module) =>
+        (module.Version is { } version ? $", version {version}" : "") + (module.TimeDateStamp is { } stamp and not 0 ? $", timestamp {HexText.Of(stamp)}" : "");
 
     private static string Count(int count, string one, string many) => count == 1 ? $"1 {one}" : $"{count} {many}";
 }

@@ -17,6 +17,8 @@ internal sealed class FakeMemory(int build) : IKernelMemory
 
     public KernelAddress LoadedModuleList { get; set; }
 
+    public KernelAddress ProcessIdTable { get; set; }
+
     /// <summary>Reads so far, successful or not.</summary>
     public int Reads { get; private set; }
 

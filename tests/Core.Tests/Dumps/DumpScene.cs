@@ -35,6 +35,8 @@ internal sealed class DumpScene
         Kernel.Memory.UInt32(SharedUserData.At + SharedUserData.TickCount, Now);
         Kernel.Memory.UInt32(SharedUserData.At + SharedUserData.NtBuildNumber, 0xF000_0000 | (uint)build);
         Kernel.Memory.UInt32(SharedUserData.At + SharedUserData.NtMajorVersion, 10);
+        ProcessIdTable = Kernel.Allocate(8);
+        Kernel.Memory.Pointer(ProcessIdTable, Kernel.AddHandleTable(0, (Victim, Process), (Victim + 4, Thread)));
         DebuggerData = AddDebuggerData();
     }
 
@@ -47,6 +49,9 @@ internal sealed class DumpScene
     public KernelAddress File { get; }
 
     public KernelAddress Irp { get; }
+
+    /// <summary>PspCidTable.</summary>
+    public KernelAddress ProcessIdTable { get; }
 
     /// <summary>KDDEBUGGER_DATA64.</summary>
     public KernelAddress DebuggerData { get; }
@@ -84,6 +89,7 @@ internal sealed class DumpScene
         Kernel.Memory.Pointer(at + 0x18, FakeKernel.KernelBase);
         Kernel.Memory.Pointer(at + 0x48, Kernel.Memory.LoadedModuleList);
         Kernel.Memory.Pointer(at + 0x50, Kernel.Memory.ActiveProcessHead);
+        Kernel.Memory.Pointer(at + 0x58, ProcessIdTable);
         uint[] offsets =
         [
             0, layout.KThread.Teb, layout.KThread.KernelStack, layout.KThread.InitialStack, layout.KThread.ApcState + layout.ApcState.Process, layout.KThread.State, 0, 0,

@@ -32,6 +32,12 @@ public class KernelDumpTests
         ["raw, without"] = (scene => scene.Dump(largeKernel: true).Raw(stub: false), "raw image of physical memory"),
     };
 
+    private static Examination Examined(byte[] file)
+    {
+        using var dump = KernelDump.Read(new FileBytes(file));
+        return Examination.Of(dump);
+    }
+
     [Theory]
     [MemberData(nameof(Kinds))]
     public void Every_kind_of_file_shows_the_memory_it_was_made_of(string name)
@@ -51,6 +57,60 @@ public class KernelDumpTests
             dump.TryRead(new KernelAddress(page), bytes).Should().BeTrue("{0:x} is in memory", page);
             bytes.Should().Equal(_scene.Kernel.Memory.PageAt(page));
         }
+    }
+
+    [Fact]
+    public void An_IRP_that_no_list_leads_to_is_found_by_its_pool_tag()
+    {
+        _scene.Kernel.Memory.ListHead(_scene.Thread + _scene.Kernel.Layout.EThread.IrpList);
+        Examination.Of(_scene.Kernel.Memory).Remains.Should().ContainSingle().Which.Standing.Should().Be(Standing.Unclear, "without physical memory there is nothing to search");
+        var remains = Examined(_scene.Dump(largeKernel: true, transition: 3).Bitmap(5)).Remains.Should().ContainSingle().Which;
+        remains.Standing.Should().Be(Standing.LikelyZombie);
+        remains.Zombie!.Stuck.Irp.Should().BeEquivalentTo(new { Address = _scene.Irp, List = "pool", Holder = "sample.sys" });
+        remains.Says.Should().EndWith("Not certain: the IRP is on no list and was found by its pool tag: it may be the remains of one.");
+    }
+
+    [Theory]
+    [InlineData("completed")]
+    [InlineData("freed")]
+    [InlineData("a copy of one")]
+    [InlineData("another thread's")]
+    public void What_is_left_of_an_IRP_is_not_taken_for_one(string what)
+    {
+        var (kernel, memory, layout) = (_scene.Kernel, _scene.Kernel.Memory, _scene.Kernel.Layout);
+        memory.ListHead(_scene.Thread + layout.EThread.IrpList);
+        if (what == "completed") kernel.SetCurrent(_scene.Irp, 2);
+        else if (what == "freed") memory.Byte(_scene.Irp - 0x10 + PoolHeaderLayout.PoolType, 0);
+        else if (what == "another thread's")
+        {
+            memory.Pointer(_scene.Irp + layout.Irp.Thread, _scene.Process);
+            memory.Pointer(_scene.Irp + layout.Irp.OriginalFileObject, kernel.AddFile(kernel.AddDevice("Other")));
+        }
+        else
+        {
+            var bytes = new byte[0x200];
+            memory.TryRead(_scene.Irp, bytes).Should().BeTrue();
+            memory.Write(kernel.AllocatePool("Irp ", 0x200), bytes);
+            memory.Write(_scene.Irp, new byte[0x100]);
+        }
+
+        Examined(_scene.Dump().Full()).Remains.Should().ContainSingle().Which.Should().Match<Remains>(r => r.Standing == Standing.Unclear && r.Process.Threads[0].Irps.Count == 0);
+    }
+
+    [Fact]
+    public void A_process_that_a_damaged_list_does_not_lead_to_is_found_by_its_pool_tag()
+    {
+        var (memory, layout) = (_scene.Kernel.Memory, _scene.Kernel.Layout);
+        // Both ends of the list break off before the victim.
+        memory.UInt64(_scene.Process - layout.ObjectHeader.Body, 0);
+        var links = _scene.Process + layout.EProcess.ActiveProcessLinks;
+        memory.Unlink(links);
+        var system = new KernelAddress(memory.UInt64(memory.ActiveProcessHead));
+        memory.Pointer(system, new KernelAddress(0xFFFFA0FF_00000000));
+        memory.UInt64(new KernelAddress(memory.UInt64(_scene.ProcessIdTable)) + HandleTableLayout.TableCode, 3);
+        var seen = Examined(_scene.Dump().Full());
+        seen.Notes.Should().Contain(note => note.Contains("the process list")).And.Contain(note => note.Contains("the table of process IDs is damaged"));
+        seen.Zombies.Should().ContainSingle().Which.Process.Should().BeEquivalentTo(new { Pid = DumpScene.Victim, FoundIn = "pool", Listed = false });
     }
 
     [Theory]
