@@ -125,26 +125,23 @@ public class ExaminationTests
     }
 
     [Theory]
-    [InlineData(0, false, "'monitor.exe' (pid 100) with handle 0x84 keeps it")]
-    [InlineData(1, true, "'monitor.exe' (pid 100) with handle 0x84 to a thread of it keeps it")]
-    [InlineData(2, false, "'monitor.exe' (pid 100) with handle 0x84 keeps it")]
+    [InlineData(0, false, "'monitor.exe' (pid 1200) with handle 0x84 keeps it")]
+    [InlineData(1, true, "'monitor.exe' (pid 1200) with handle 0x84 to a thread of it keeps it")]
+    [InlineData(2, false, "'monitor.exe' (pid 1200) with handle 0x84 keeps it")]
     public void Who_has_the_handle_of_a_process_that_has_ended_is_told(int levels, bool toThread, string says)
     {
-        var (kernel, layout) = (_scene.Kernel, _scene.Kernel.Layout);
-        End();
-        var target = (toThread ? _scene.Thread : _scene.Process) - layout.ObjectHeader.Body;
-        kernel.Memory.Pointer(kernel.AddProcess(100, "monitor.exe") + layout.EProcess.ObjectTable,
-            kernel.AddHandleTable(levels, (0x4, _scene.File - layout.ObjectHeader.Body), (0x84, target), (levels == 0 ? 0x88UL : 0x1004, _scene.File)));
+        _scene.EndFor("monitor.exe", levels, toThread);
         var remains = Look().Remains.Should().ContainSingle().Which;
         remains.Standing.Should().Be(Standing.Ended);
         remains.Says.Should().Contain(says);
-        remains.Holders.Should().ContainSingle().Which.Should().BeEquivalentTo(new { Pid = 100, Image = "monitor.exe", Handle = 0x84UL });
+        remains.Holders.Should().ContainSingle().Which.Should().BeEquivalentTo(new { Pid = DumpScene.Holder, Image = "monitor.exe", DumpScene.Handle });
     }
 
     [Fact]
     public void Of_a_process_that_nobody_has_a_handle_to_it_says_that_the_kernel_points_to_it()
     {
-        End();
+        _scene.EndFor("nobody.exe", levels: 0);
+        _scene.Kernel.Memory.UInt64(new KernelAddress(_scene.Kernel.Memory.UInt64(_scene.Kernel.Memory.ActiveProcessHead + 8)) - _scene.Kernel.Layout.EProcess.ActiveProcessLinks + _scene.Kernel.Layout.EProcess.ObjectTable, 0);
         Look().Remains.Should().ContainSingle().Which.Says.Should().Contain("no handle; something in the kernel, such as a driver's reference, still points to it");
     }
 
@@ -273,13 +270,6 @@ public class ExaminationTests
     {
         _scene.Kernel.Memory.Pointer(_scene.Kernel.Memory.ActiveProcessHead, new KernelAddress(0xFFFFA0FF_00000000));
         Look().Notes.Should().Contain(note => note.Contains("the process list"));
-    }
-
-    /// <summary>The victim's thread ends, and with it the process.</summary>
-    private void End()
-    {
-        _scene.Kernel.Memory.Byte(_scene.Thread + _scene.Kernel.Layout.KThread.State, (int)ThreadState.Terminated);
-        _scene.Kernel.Memory.UInt32(_scene.Process + _scene.Kernel.Layout.DispatcherHeader.SignalState, 1);
     }
 
     private Examination Look() => Examination.Of(_scene.Kernel.Memory);

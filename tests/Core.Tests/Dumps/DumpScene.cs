@@ -40,6 +40,21 @@ internal sealed class DumpScene
         DebuggerData = AddDebuggerData();
     }
 
+    /// <summary>The victim's thread ends, and with it the process; another has a handle to it, in a table of so many levels.</summary>
+    public void EndFor(string holder, int levels, bool toThread = false)
+    {
+        var layout = Kernel.Layout;
+        Kernel.Memory.Byte(Thread + layout.KThread.State, (int)ThreadState.Terminated);
+        Kernel.Memory.UInt32(Process + layout.DispatcherHeader.SignalState, 1);
+        var target = (toThread ? Thread : Process) - layout.ObjectHeader.Body;
+        Kernel.Memory.Pointer(Kernel.AddProcess(Holder, holder) + layout.EProcess.ObjectTable,
+            Kernel.AddHandleTable(levels, (0x4, File - layout.ObjectHeader.Body), (Handle, target), (levels == 0 ? Handle + 4 : 0x1004, File)));
+    }
+
+    /// <summary>The holder's process ID, and its handle.</summary>
+    public const int Holder = 1200;
+    public const ulong Handle = 0x84;
+
     public FakeKernel Kernel { get; }
 
     public KernelAddress Process { get; }
