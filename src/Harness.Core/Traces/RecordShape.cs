@@ -3,15 +3,29 @@ using Harness.Core.Nt;
 namespace Harness.Core.Traces;
 
 /// <summary>What kind of header a record has.</summary>
-internal enum RecordFamily : byte
+public enum RecordFamily : byte
 {
     Unknown,
+
+    /// <summary>SYSTEM_TRACE_HEADER: a kernel event.</summary>
     System,
+
+    /// <summary>The same without processor times.</summary>
     Compact,
+
+    /// <summary>PERFINFO_TRACE_HEADER: a kernel event without thread and process.</summary>
     PerfInfo,
+
+    /// <summary>EVENT_TRACE_HEADER: a classic provider's.</summary>
     Full,
+
+    /// <summary>EVENT_INSTANCE_GUID_HEADER.</summary>
     Instance,
+
+    /// <summary>EVENT_HEADER: of a provider with a manifest, or one that describes itself.</summary>
     Event,
+
+    /// <summary>WPP and TraceMessage.</summary>
     Message,
 
     /// <summary>What the logger leaves where it could not write a record: only its size counts.</summary>

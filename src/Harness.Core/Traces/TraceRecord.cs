@@ -33,7 +33,7 @@ public readonly ref struct TraceRecord
     public ushort HookId => IsKernel ? (ushort)(Bytes[SystemTraceHeaderLayout.Group] << 8 | Bytes[SystemTraceHeaderLayout.EventType]) : (ushort)0;
 
     /// <summary>Whether the pointers of the payload have 32 bits.</summary>
-    public bool Is32Bit => _shape.Family == RecordFamily.Event ? (UInt16(EventHeaderLayout.Flags) & EventHeaderLayout.Header32Flag) != 0 : _shape.Is32Bit;
+    public bool Is32Bit => _shape.Is32Bit;
 
     /// <summary>The provider, the class of a classic event, or the message's GUID; <see cref="Guid.Empty"/> where there is none.</summary>
     public Guid Provider => _shape.Family switch
@@ -92,7 +92,8 @@ public readonly ref struct TraceRecord
     /// <summary>The extended items of an event with a manifest, as they lie in the record; empty for most. See <see cref="ExtendedItem"/>.</summary>
     public ReadOnlySpan<byte> ExtendedItems => _shape.Family == RecordFamily.Event ? Bytes[EventHeaderLayout.SizeInBytes..PayloadAt] : [];
 
-    internal RecordFamily Family => _shape.Family;
+    /// <summary>What kind of header it has.</summary>
+    public RecordFamily Family => _shape.Family;
 
     /// <summary>
     /// Takes the next of <see cref="ExtendedItems"/>: its type (EVENT_HEADER_EXT_TYPE_*) and data. False at the end.
