@@ -22,9 +22,9 @@ public sealed class KernelView
     public KernelView(IKernelMemory memory, long readLimit = KernelMemoryReader.DefaultReadLimit)
     {
         var reader = _memory = new KernelMemoryReader(memory, readLimit);
-        _layout = NtLayout.ForBuild(memory.Build);
+        _layout = memory.Layout;
         _processHead = memory.ActiveProcessHead;
-        Modules = new LoadedModules(reader, _layout, memory.LoadedModuleList);
+        Modules = new LoadedModules(reader, _layout, memory.LoadedModuleList, memory.Symbols);
         Stacks = new StackUnwinder(reader, _layout, Modules);
         var names = new ObjectNames(reader, _layout, Modules);
         _threads = new ThreadWalk(reader, _layout, Stacks, new IrpWalk(reader, _layout, Modules, names),
