@@ -85,7 +85,7 @@ internal sealed class LayoutTable
     {
         foreach (var (name, fields) in stable)
         {
-            if (!reference.TryGetValue(name, out var from)) continue;
+            if (!reference.TryGetValue(name, out var from) || (IsOfSymbols && !OfSymbols.Contains(name))) continue;
             if (!_structures.TryGetValue(name, out var own))
             {
                 _structures[name] = own = new LayoutFields(name);
