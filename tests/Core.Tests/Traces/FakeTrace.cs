@@ -23,7 +23,7 @@ internal sealed class FakeTrace(int bufferSize = 4096)
     {
         var first = _buffers.Count == 0 && Header is not null;
         var body = new List<byte>();
-        foreach (var record in first ? [Kernel(TraceRecordType.System64, KernelTraceEvents.Header, Start, Header!), .. records] : records)
+        foreach (var record in first ? [Kernel(Header![TraceLogfileHeaderLayout.PointerSize] == 4 ? TraceRecordType.System32 : TraceRecordType.System64, KernelTraceEvents.Header, Start, Header), .. records] : records)
         {
             body.AddRange(record);
             while (body.Count % TraceBufferLayout.RecordAlignment != 0) body.Add(0xFF);
