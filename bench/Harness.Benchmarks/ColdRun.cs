@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using Scenarios.Tests;
+using Scenarios.Tests.Debugger;
 
 namespace Harness.Benchmarks;
 
@@ -12,10 +14,10 @@ internal static class ColdRun
 
     public static void Measure(Action<string, string, IReadOnlyList<double>, Func<double, double>> tell)
     {
-        var root = RepositoryRoot();
-        if (OperatingSystem.IsWindows() || root is null)
+        var root = Repository.Root;
+        if (OperatingSystem.IsWindows())
         {
-            Console.Error.WriteLine("cold_run_hang_irp, cold_diagnose_16_gib: not measured; they need the start script 'driverfault' of a repository on Linux or macOS");
+            Console.Error.WriteLine("cold_run_hang_irp, cold_diagnose_16_gib: not measured; they need the start script 'driverfault' on Linux or macOS");
             return;
         }
         Run(Path.Combine(root, "driverfault"), 0, "list");
@@ -29,6 +31,7 @@ internal static class ColdRun
             var dump = Path.Combine(results.FullName, "MEMORY.DMP");
             LargeDump.Write(dump);
             Cold("cold_diagnose_16_gib", 1, "diagnose", dump);
+            Debugger(results.FullName, tell);
         }
         finally
         {
@@ -48,11 +51,34 @@ internal static class ColdRun
         }
     }
 
-    private static string? RepositoryRoot()
+    /// <summary>The same dump, opened by Microsoft's debugger engine under Wine: what a script that drives a debugger pays before its first command.</summary>
+    private static void Debugger(string folder, Action<string, string, IReadOnlyList<double>, Func<double, double>> tell)
     {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-            if (File.Exists(Path.Combine(folder.FullName, "DriverFaultHarness.sln"))) return folder.FullName;
-        return null;
+        if (DbgEng.Lacks is { } lack)
+        {
+            Console.Error.WriteLine($"dbgeng_open_16_gib: not measured; {lack}");
+            return;
+        }
+
+        OfDebugger(folder, tell).GetAwaiter().GetResult();
+    }
+
+    private static async Task OfDebugger(string folder, Action<string, string, IReadOnlyList<double>, Func<double, double>> tell)
+    {
+        var engine = new DbgEng();
+        await using var _ = engine.ConfigureAwait(false);
+        await engine.InitializeAsync().ConfigureAwait(false);
+        var times = new List<double>();
+        // The first time Wine's servers start; it does not count.
+        for (var turn = -1; turn < Times; turn++)
+        {
+            var start = Stopwatch.GetTimestamp();
+            var said = await engine.Ask(folder, "vertarget").ConfigureAwait(false);
+            if (!said[0].Contains("19041", StringComparison.Ordinal)) throw new InvalidOperationException($"the debugger did not open the dump: {said[0]}");
+            if (turn >= 0) times.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+
+        tell("dbgeng_open_16_gib", "ms", times, seconds => seconds * 1e3);
     }
 
     private static void Run(string program, int code, params string[] arguments)

@@ -40,7 +40,7 @@ public static class DebuggerText
         List<string> lines =
         [
             $"PROCESS {Digits(process.Address)}  Cid: {Id(process.Pid)} (pid {process.Pid})  Image: {process.Image}",
-            $"    {(process.Listed ? "on" : "not on")} the active process list, {Flags(process)}process object {(process.Signalled ? "signalled" : "not signalled")}",
+            $"    {(process.Listed ? "on" : "not on")} the active process list{(process.FoundIn is null ? "" : $" (found in {process.FoundIn})")}, {Flags(process)}process object {(process.Signalled ? "signalled" : "not signalled")}",
             $"    ExitStatus: {process.ExitStatus.Hex}{(process.ExitStatus.ToString() == process.ExitStatus.Hex ? "" : " " + process.ExitStatus)}  Threads: {process.Threads.Count}",
         ];
         foreach (var note in process.Notes ?? []) lines.Add("    (!) " + note);
@@ -87,6 +87,7 @@ public static class DebuggerText
             "     cmd  flg cl Device           File             Completion-Context",
         ];
         foreach (var location in irp.Locations) lines.AddRange(Location(location));
+        lines.AddRange(DeviceStack(irp));
         return lines;
     }
 
@@ -95,7 +96,7 @@ public static class DebuggerText
     {
         if (frames.Count == 0) return ["Stack: not available"];
         var lines = new List<string> { "Child-SP          Call Site" };
-        foreach (var frame in frames) lines.Add($"{Digits(frame.StackPointer)}  {frame.Name}");
+        foreach (var frame in frames) lines.Add($"{Digits(frame.StackPointer)}  {frame.Name}{(frame.Guessed ? "  (a guess: found on the stack, not unwound to)" : "")}");
         return lines;
     }
 
@@ -121,7 +122,16 @@ public static class DebuggerText
         if (location.Arguments.Count > 0) yield return $"           Args: {string.Join(" ", location.Arguments.Select(argument => Hex(argument.Value, 8)))}";
     }
 
-    private static string OnFile(IrpRecord irp) => irp.List == "thread" ? "" : $"  (on the {irp.List}'s list)";
+    /// <summary>!devstack of the device that has the IRP, where others are attached to it.</summary>
+    private static IEnumerable<string> DeviceStack(IrpRecord irp)
+    {
+        if (irp.DeviceStack is not { } devices) yield break;
+        yield return "  !DevObj           !DrvObj";
+        foreach (var device in devices)
+            yield return $"{(irp.Locations.Any(l => l.Current && l.DeviceAddress == device.Address) ? '>' : ' ')} {Digits(device.Address)}  {device.Driver ?? "(driver unknown)"}  {device.Name}";
+    }
+
+    private static string OnFile(IrpRecord irp) => irp.List switch { "thread" => "", "pool" => "  (on no list, found in pool)", var list => $"  (on the {list}'s list)" };
 
     private static string Plural(int locations) => locations == 1 ? "1 stack location" : $"{locations} stack locations";
 

@@ -16,8 +16,10 @@ internal sealed class FilesOnStack(KernelMemoryReader memory, NtLayout layout, O
     /// <summary>The files, from the innermost frame outwards.</summary>
     /// <param name="from">Where the stack is in use from: KTHREAD.KernelStack.</param>
     /// <param name="stack">Its bounds.</param>
-    public IReadOnlyList<KernelAddress> Find(KernelAddress from, StackBounds stack)
+    /// <param name="absent">How many pointers lead to memory that is not there, where a file might have been.</param>
+    public IReadOnlyList<KernelAddress> Find(KernelAddress from, StackBounds stack, out int absent)
     {
+        absent = 0;
         if (!stack.Contains(from)) return [];
         var bytes = new byte[stack.High.Value - from.Value];
         var length = memory.ReadAvailable(from, bytes);
@@ -26,7 +28,8 @@ internal sealed class FilesOnStack(KernelMemoryReader memory, NtLayout layout, O
         {
             var value = new KernelAddress(BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(i)));
             if (!value.IsKernel || value.Value % Alignment != 0 || stack.Contains(value)) continue;
-            if (names.IsFile(value) && HasIrps(value) && !files.Contains(value)) files.Add(value);
+            if (memory.UInt16(value) is null) absent++;
+            else if (names.IsFile(value) && HasIrps(value) && !files.Contains(value)) files.Add(value);
         }
 
         return files;

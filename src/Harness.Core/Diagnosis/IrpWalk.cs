@@ -23,6 +23,13 @@ internal sealed class IrpWalk(KernelMemoryReader memory, NtLayout layout, Loaded
         return memory.Pointer(head) is null or { IsNull: true } ? [] : OnList(head, "file", $"the IRP list of file {file}");
     }
 
+    /// <summary>An IRP that was found in pool; null, with a note, when it is none.</summary>
+    public IrpRecord? InPool(KernelAddress irp) => Read(irp, "pool", "pool");
+
+    /// <summary>The thread an IRP was sent by, and the file; null pointers where memory has none.</summary>
+    public (KernelAddress Thread, KernelAddress File) Sender(KernelAddress irp) =>
+        (memory.Pointer(irp + layout.Irp.Thread) ?? KernelAddress.Null, memory.Pointer(irp + layout.Irp.OriginalFileObject) ?? KernelAddress.Null);
+
     /// <summary>Adds the files an IRP was sent to.</summary>
     public void AddFiles(IrpRecord irp, List<KernelAddress> files)
     {
@@ -81,6 +88,7 @@ internal sealed class IrpWalk(KernelMemoryReader memory, NtLayout layout, Loaded
         {
             Size = size,
             Flags = memory.UInt32(irp + layout.Irp.Flags) ?? 0,
+            DeviceStack = held is null ? null : names.StackOf(held.DeviceAddress),
         };
     }
 

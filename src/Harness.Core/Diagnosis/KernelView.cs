@@ -15,6 +15,10 @@ public sealed class KernelView
     private readonly NtLayout _layout;
     private readonly KernelAddress _processHead;
     private readonly ThreadWalk _threads;
+    private readonly IrpWalk _irps;
+    private readonly HandleTables _handles;
+    private readonly KernelAddress _processIds;
+    private readonly IPhysicalPages? _pages;
 
     /// <param name="memory">The memory to look at.</param>
     /// <param name="readLimit">After so many reads every further one fails.</param>
@@ -22,12 +26,16 @@ public sealed class KernelView
     public KernelView(IKernelMemory memory, long readLimit = KernelMemoryReader.DefaultReadLimit)
     {
         var reader = _memory = new KernelMemoryReader(memory, readLimit);
-        _layout = NtLayout.ForBuild(memory.Build);
+        _layout = memory.Layout;
         _processHead = memory.ActiveProcessHead;
-        Modules = new LoadedModules(reader, _layout, memory.LoadedModuleList);
+        _processIds = memory.ProcessIdTable;
+        _pages = memory as IPhysicalPages;
+        _handles = new HandleTables(reader);
+        Modules = new LoadedModules(reader, _layout, memory.LoadedModuleList, memory.Symbols);
         Stacks = new StackUnwinder(reader, _layout, Modules);
         var names = new ObjectNames(reader, _layout, Modules);
-        _threads = new ThreadWalk(reader, _layout, Stacks, new IrpWalk(reader, _layout, Modules, names),
+        _irps = new IrpWalk(reader, _layout, Modules, names);
+        _threads = new ThreadWalk(reader, _layout, Stacks, _irps,
             new WaitWalk(reader, _layout, Modules, names, Stacks), new FilesOnStack(reader, _layout, names));
     }
 
@@ -54,20 +62,71 @@ public sealed class KernelView
         return records;
     }
 
-    /// <summary>The processes on the active process list that were told to go or are going, in its order. Of the others one field is read.</summary>
-    /// <param name="listed">How many there are in all.</param>
-    public IReadOnlyList<ProcessRecord> Terminated(out int listed)
+    /// <summary>
+    /// The processes that were told to go or are going: those on the active process list, in its order, of whose others one field is read, and
+    /// those in the table of process IDs that are not on the list and still have threads.
+    /// </summary>
+    /// <param name="listed">How many there are on the list.</param>
+    /// <param name="whole">The list could be followed to its end.</param>
+    public IReadOnlyList<ProcessRecord> Terminated(out int listed, out bool whole)
     {
-        var entries = Listed().Entries;
-        listed = entries.Count;
+        var list = Listed();
+        (listed, whole) = (list.Entries.Count, list.Whole);
         var records = new List<ProcessRecord>();
-        foreach (var process in entries)
+        foreach (var process in list.Entries)
         {
-            if (_memory.UInt32(process + _layout.EProcess.Flags) is not { } flags) _memory.Note($"process {process} is not in memory");
-            else if (EProcessLayout.ProcessDelete.In(flags) + EProcessLayout.ProcessExiting.In(flags) > 0 && Read(process, listed: true) is { } record) records.Add(record);
+            if (IsGoing(process) is not { } going) _memory.Note($"process {process} is not in memory");
+            else if (going && Read(process, listed: true) is { } record) records.Add(record);
         }
 
+        records.AddRange(Unlisted(ProcessesWithId(), [.. list.Entries], "the table of process IDs"));
         return records;
+    }
+
+    /// <summary>
+    /// Looks for what no list leads to, in all of physical memory. That takes as long as reading the file does. Null when the memory has no physical pages.
+    /// </summary>
+    internal PoolFinds? SearchPool() => _pages is null ? null : new PoolSearch(_pages, _layout).Find();
+
+    /// <summary>Processes found in pool that were told to go and still have threads, and are not among those known.</summary>
+    internal IReadOnlyList<ProcessRecord> InPool(PoolFinds found, IEnumerable<ProcessRecord> known) =>
+        [.. Unlisted(found.Processes, [.. Listed().Entries, .. known.Select(process => process.Address)], "pool")];
+
+    /// <summary>The process with those IRPs found in pool that one of its threads sent, or whose file it waits for.</summary>
+    internal ProcessRecord WithIrps(ProcessRecord process, PoolFinds found)
+    {
+        var sent = found.Irps.Select(irp => (Irp: irp, _irps.Sender(irp).Thread, _irps.Sender(irp).File)).ToList();
+        var threads = process.Threads.Select(thread => thread with
+        {
+            Irps =
+            [
+                .. thread.Irps,
+                .. sent.Where(s => (s.Thread == thread.Address || (!s.File.IsNull && thread.WaitObject?.Address == s.File + _layout.FileObject.Event)) && !thread.Irps.Any(known => known.Address == s.Irp))
+                    .Select(s => _irps.InPool(s.Irp)).OfType<IrpRecord>(),
+            ],
+        });
+        return process with { Threads = [.. threads] };
+    }
+
+    /// <summary>Who has a handle to one of these processes or to a thread of it, in the order of the processes that do and their handles.</summary>
+    public ILookup<KernelAddress, HandleHolder> HoldersOf(IReadOnlyList<KernelAddress> processes)
+    {
+        var targets = new Dictionary<ulong, (KernelAddress Process, KernelAddress Object)>();
+        foreach (var process in processes)
+            foreach (var target in (IEnumerable<KernelAddress>)[process, .. _threads.All(process)])
+                targets[(target - _layout.ObjectHeader.Body).Value] = (process, target);
+
+        var holders = new List<(KernelAddress Process, HandleHolder Holder)>();
+        foreach (var owner in targets.Count == 0 ? [] : Listed().Entries)
+        {
+            // A process that has ended has no table any more.
+            if (_memory.Pointer(owner + _layout.EProcess.ObjectTable) is not { IsNull: false } table || Pid(owner) is not { } pid) continue;
+            var image = _memory.AsciiString(owner + _layout.EProcess.ImageFileName, EProcessLayout.ImageFileNameLength) ?? "";
+            foreach (var (handle, header) in _handles.Entries(table, $"the handle table of '{image}' (pid {pid})"))
+                if (targets.TryGetValue(header.Value, out var target)) holders.Add((target.Process, new HandleHolder(pid, image, handle, target.Object)));
+        }
+
+        return holders.ToLookup(h => h.Process, h => h.Holder);
     }
 
     /// <summary>How long a thread has waited, to the clock's tick; null when the clock or the thread is not in memory.</summary>
@@ -90,6 +149,27 @@ public sealed class KernelView
         foreach (var entry in list.Entries) listed |= entry == eprocess;
         if (Read(eprocess, listed) is not { } record) return null;
         return listed || list.Whole ? record : record with { Notes = [.. record.Notes ?? [], "the process list is damaged: the process may be on it all the same"] };
+    }
+
+    private bool? IsGoing(KernelAddress process) =>
+        _memory.UInt32(process + _layout.EProcess.Flags) is { } flags ? EProcessLayout.ProcessDelete.In(flags) + EProcessLayout.ProcessExiting.In(flags) > 0 : null;
+
+    private IEnumerable<KernelAddress> ProcessesWithId()
+    {
+        if (_processIds.IsNull) return [];
+        if (_memory.Pointer(_processIds) is { IsKernel: true } table)
+            return _handles.Entries(table, "the table of process IDs").Select(entry => entry.Pointer).Where(IsProcess);
+        _memory.Note("the table of process IDs is not in memory");
+        return [];
+    }
+
+    private bool IsProcess(KernelAddress at) => _memory.Byte(at + _layout.DispatcherHeader.Type) is { } type && (type & 0x7F) == ProcessObject;
+
+    /// <summary>Of these processes, those that are going, have threads and are not known. One without threads may just be on its way off the list.</summary>
+    private IEnumerable<ProcessRecord> Unlisted(IEnumerable<KernelAddress> processes, HashSet<KernelAddress> known, string foundIn)
+    {
+        foreach (var process in processes)
+            if (!known.Contains(process) && IsGoing(process) == true && Read(process, listed: false) is { Threads.Count: > 0 } record) yield return record with { FoundIn = foundIn };
     }
 
     private ListWalk Listed()

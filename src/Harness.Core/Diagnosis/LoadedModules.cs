@@ -17,6 +17,14 @@ public sealed record LoadedModule(string FileName, string Name, KernelAddress Ba
     internal bool Contains(KernelAddress address) => address.Value - Base.Value < Size;
 }
 
+/// <summary>What a module's image says of itself.</summary>
+/// <param name="File">"driver.sys".</param>
+/// <param name="Base">Where it is loaded.</param>
+/// <param name="Size">SizeOfImage in bytes.</param>
+/// <param name="Version">The file version of its version resource, "1.2.3.4"; null when it has none, or that is not in memory.</param>
+/// <param name="TimeDateStamp">Of its PE header: seconds since 1970, or a hash of the file where the build is reproducible; null when it is not in memory.</param>
+public sealed record ModuleRecord(string File, KernelAddress Base, uint Size, string? Version, uint? TimeDateStamp);
+
 /// <summary>The loaded modules (PsLoadedModuleList), and names for the addresses in them.</summary>
 public sealed class LoadedModules
 {
@@ -27,12 +35,14 @@ public sealed class LoadedModules
     private const uint NearestData = 0x1000;
 
     private readonly KernelMemoryReader _memory;
+    private readonly ISymbols? _pdbs;
     private NtSymbols? _symbols;
     private readonly Dictionary<LoadedModule, MappedImage> _images = new(ReferenceEqualityComparer.Instance);
 
-    internal LoadedModules(KernelMemoryReader memory, NtLayout layout, KernelAddress listHead)
+    internal LoadedModules(KernelMemoryReader memory, NtLayout layout, KernelAddress listHead, ISymbols? symbols)
     {
         _memory = memory;
+        _pdbs = symbols;
         All = Read(layout.LoadedModule, listHead);
     }
 
@@ -49,14 +59,15 @@ public sealed class LoadedModules
 
     /// <summary>"nt!KeWaitForSingleObject+0x18", "driver+0x1234", or the address.</summary>
     /// <remarks>
-    /// An export names an address only when it lies in the same function (.pdata): without a PDB "the nearest export below" is often
-    /// another function altogether, and a wrong name is worse than an offset.
+    /// The image's PDB names it where there is one. A public symbol or an export names an address only when it lies in the same function (.pdata):
+    /// "the nearest one below" is often another function altogether (static ones are not public), and a wrong name is worse than an offset.
     /// </remarks>
     public string Name(KernelAddress address)
     {
         if (Containing(address) is not { } module) return address.ToString();
         var rva = (uint)(address.Value - module.Base.Value);
-        return (Export(Image(module), rva) ?? (module.IsKernel ? Symbol(Image(module), rva) : null)) is var (start, name)
+        var image = Image(module);
+        return (OfPdb(image, rva) ?? Nearest(image, rva, image.ExportAtOrBelow) ?? (module.IsKernel ? Symbol(image, rva) : null)) is var (start, name)
             ? module.Name + "!" + name + (rva == start ? "" : "+" + HexText.Of(rva - start))
             : module.Name + "+" + HexText.Of(rva);
     }
@@ -77,11 +88,22 @@ public sealed class LoadedModules
         var module => module.FileName,
     };
 
+    /// <summary>The module of a file name, as <see cref="FileOf"/> gives it; null when it is not loaded.</summary>
+    public ModuleRecord? Describe(string file)
+    {
+        foreach (var module in All)
+            if ((module.IsKernel ? LoadedModule.Kernel : module.FileName) == file) return new ModuleRecord(module.FileName, module.Base, module.Size, Image(module).Version, Image(module).TimeDateStamp);
+        return null;
+    }
+
     internal MappedImage Image(LoadedModule module)
     {
         if (!_images.TryGetValue(module, out var image)) _images[module] = image = new MappedImage(_memory, module);
         return image;
     }
+
+    private (uint Rva, string Name)? OfPdb(MappedImage image, uint rva) =>
+        _pdbs is not null && image.PdbIdentity is { } pdb && _pdbs.Find(pdb) is { } symbols ? Nearest(image, rva, symbols.NameOf) : null;
 
     /// <summary>Routines that nt doesn't export have names when the kernel is one of those whose symbols are known.</summary>
     private (uint Rva, string Name)? Symbol(MappedImage kernel, uint rva)
@@ -92,17 +114,17 @@ public sealed class LoadedModules
         return begin <= rva && _symbols.At(begin) is { } name ? (begin, name) : null;
     }
 
-    private static (uint Rva, string Name)? Export(MappedImage image, uint rva)
+    private static (uint Rva, string Name)? Nearest(MappedImage image, uint rva, Func<uint, (uint Rva, string Name)?> atOrBelow)
     {
         if (image.Function(rva) is { } piece)
         {
             var primary = image.Primary(piece);
             // A piece that was moved away from its function has that function's name, not its neighbour's.
-            if (primary != piece) return primary.Begin <= rva && image.ExportAtOrBelow(primary.Begin) is { } whole && whole.Rva == primary.Begin ? whole : null;
-            return image.ExportAtOrBelow(rva) is { } inside && inside.Rva >= piece.Begin ? inside : null;
+            if (primary != piece) return primary.Begin <= rva && atOrBelow(primary.Begin) is { } whole && whole.Rva == primary.Begin ? whole : null;
+            return atOrBelow(rva) is { } inside && inside.Rva >= piece.Begin ? inside : null;
         }
 
-        if (image.ExportAtOrBelow(rva) is not { } near) return null;
+        if (atOrBelow(rva) is not { } near) return null;
         if (!image.HasFunctions) return near;
         return image.EndOfFunctionBelow(rva) <= near.Rva && rva - near.Rva < NearestData ? near : null;
     }

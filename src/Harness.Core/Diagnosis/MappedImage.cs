@@ -16,7 +16,8 @@ internal sealed class MappedImage
     private const byte ChainedInfo = 4;
 
     // PE data directories, and of the debug directory the entry that names the PDB.
-    private const uint Exports = 0, Functions = 3, Debug = 6;
+    private const uint Exports = 0, Resources = 2, Functions = 3, Debug = 6;
+    private const uint RtVersion = 16, FixedFileInfo = 0xFEEF04BD, MostResources = 256;
     private const uint DebugEntrySize = 28, CodeView = 2, Rsds = 0x53445352, MostDebugEntries = 16;
 
     private readonly KernelMemoryReader _memory;
@@ -26,7 +27,9 @@ internal sealed class MappedImage
     private readonly (uint Rva, uint Size) _exports;
     private readonly (uint Rva, uint Size) _functions;
     private readonly (uint Rva, uint Size) _debug;
-    private string? _pdb;
+    private readonly (uint Rva, uint Size) _resources;
+    private PdbIdentity? _pdb;
+    private bool _pdbIsRead;
     /// <summary>Address in the upper half, address of the name in the lower, so that they sort as they should.</summary>
     private ulong[]? _sortedExports;
 
@@ -46,6 +49,9 @@ internal sealed class MappedImage
         _exports = Directory(directories, Exports);
         _functions = Directory(directories, Functions);
         _debug = Directory(directories, Debug);
+        _resources = Directory(directories, Resources);
+        // IMAGE_FILE_HEADER.TimeDateStamp lies 0x80 before the directories of a PE32+ header.
+        TimeDateStamp = memory.UInt32(directories - 0x80);
     }
 
     /// <summary>The image that begins at this address, whoever it is; null when there is none of x64.</summary>
@@ -60,7 +66,36 @@ internal sealed class MappedImage
     public string? ExportName => _exports.Size >= 0x28 && _memory.UInt32(_base + _exports.Rva + 0x0C) is { } name && name < _size ? _memory.AsciiString(_base + name, 64) : null;
 
     /// <summary>GUID and age of the image's PDB, as symbol servers spell them; "" when the image doesn't tell.</summary>
-    public string Pdb => _pdb ??= ReadPdb();
+    public string Pdb => PdbIdentity?.Key ?? "";
+
+    /// <summary>The image's PDB; null when it doesn't tell.</summary>
+    public PdbIdentity? PdbIdentity
+    {
+        get
+        {
+            if (!_pdbIsRead) (_pdb, _pdbIsRead) = (ReadPdb(), true);
+            return _pdb;
+        }
+    }
+
+    /// <summary>IMAGE_FILE_HEADER.TimeDateStamp; null when the header cannot be read.</summary>
+    public uint? TimeDateStamp { get; }
+
+    /// <summary>The file version in the image's version resource, "1.2.3.4"; null when it has none, or its section was discarded or is not in memory.</summary>
+    public string? Version
+    {
+        get
+        {
+            // Resources are a tree of three levels, type, name and language; the first name and language will do.
+            if (_resources.Size == 0 || ResourceEntry(0, RtVersion) is not { } names || ResourceEntry(names, null) is not { } languages || ResourceEntry(languages, null) is not { } leaf) return null;
+            if (_memory.UInt32(_base + _resources.Rva + leaf) is not { } data || _memory.UInt32(_base + _resources.Rva + leaf + 4) is not { } size || data >= _size) return null;
+            // VS_VERSIONINFO: its key and padding, then VS_FIXEDFILEINFO on a multiple of four.
+            for (uint at = 0; at < Math.Min(size, 0x60); at += 4)
+                if (_memory.UInt32(_base + data + at) is FixedFileInfo && _memory.UInt32(_base + data + at + 8) is { } high && _memory.UInt32(_base + data + at + 12) is { } low)
+                    return string.Create(CultureInfo.InvariantCulture, $"{high >> 16}.{high & 0xFFFF}.{low >> 16}.{low & 0xFFFF}");
+            return null;
+        }
+    }
 
     /// <summary>Where the image is mapped.</summary>
     public KernelAddress Base => _base;
@@ -179,7 +214,7 @@ internal sealed class MappedImage
         return _memory.UInt16(pe + 0x18) is 0x20B && _memory.UInt32(pe + 0x84) is >= 4 ? pe + 0x88 : null;
     }
 
-    private string ReadPdb()
+    private PdbIdentity? ReadPdb()
     {
         Span<byte> record = stackalloc byte[24];
         for (uint i = 0; i < Math.Min(_debug.Size / DebugEntrySize, MostDebugEntries); i++)
@@ -187,10 +222,25 @@ internal sealed class MappedImage
             var entry = _base + _debug.Rva + (i * DebugEntrySize);
             if (_memory.UInt32(entry + 12) is not CodeView || _memory.UInt32(entry + 20) is not { } rva || rva == 0 || rva >= _size) continue;
             if (!_memory.TryRead(_base + rva, record) || BinaryPrimitives.ReadUInt32LittleEndian(record) != Rsds) continue;
-            return new Guid(record[4..20]).ToString("N").ToUpperInvariant() + BinaryPrimitives.ReadUInt32LittleEndian(record[20..]).ToString("X", CultureInfo.InvariantCulture);
+            return new PdbIdentity(Nt.PdbIdentity.FileName(_memory.AsciiString(_base + rva + 24, KernelMemoryReader.LongestString) ?? ""), new Guid(record[4..20]), BinaryPrimitives.ReadUInt32LittleEndian(record[20..]));
         }
 
-        return "";
+        return null;
+    }
+
+    /// <summary>The offset in the resources that the entry of a resource directory leads to; of several the first, or that of an identifier.</summary>
+    private uint? ResourceEntry(uint directory, uint? id)
+    {
+        // IMAGE_RESOURCE_DIRECTORY: the numbers of named entries and of those with an identifier, at 12 and 14; the named come first.
+        var at = _base + _resources.Rva + directory;
+        if (directory >= _resources.Size || _memory.UInt16(at + 12) is not { } named || _memory.UInt16(at + 14) is not { } numbered) return null;
+        for (uint i = 0; i < Math.Min((uint)named + numbered, MostResources); i++)
+        {
+            if (_memory.UInt32(at + 16 + (i * 8)) is not { } name || _memory.UInt32(at + 20 + (i * 8)) is not { } offset) return null;
+            if (id is null || name == id) return offset & 0x7FFF_FFFF;
+        }
+
+        return null;
     }
 
     private (uint Rva, uint Size) Directory(KernelAddress directories, uint index)

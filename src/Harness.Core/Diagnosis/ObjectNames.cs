@@ -10,6 +10,9 @@ internal sealed class ObjectNames(KernelMemoryReader memory, NtLayout layout, Lo
 {
     private const int DeepestDirectory = 16;
 
+    /// <summary>DEVICE_OBJECT.StackSize is a CHAR.</summary>
+    private const int HighestDeviceStack = 127;
+
     private readonly Dictionary<ulong, string?> _devices = [];
     private readonly Dictionary<ulong, string?> _drivers = [];
 
@@ -31,6 +34,27 @@ internal sealed class ObjectNames(KernelMemoryReader memory, NtLayout layout, Lo
         if (memory.Pointer(device + layout.DeviceObject.DriverObject) is not { IsKernel: true } driver) return null;
         if (_drivers.TryGetValue(driver.Value, out var known)) return known;
         return _drivers[driver.Value] = Driver(driver);
+    }
+
+    /// <summary>The devices that are attached to each other, from the highest to the lowest, of which this is one; null when it stands alone.</summary>
+    public IReadOnlyList<AttachedDevice>? StackOf(KernelAddress device)
+    {
+        if (device.IsNull || !IsDevice(device)) return null;
+        var devices = new List<KernelAddress> { device };
+        while (devices.Count <= HighestDeviceStack && Next(devices[0], d => memory.Pointer(d + layout.DeviceObject.AttachedDevice)) is { } above) devices.Insert(0, above);
+        while (devices.Count <= HighestDeviceStack && Next(devices[^1], Below) is { } below) devices.Add(below);
+        return devices.Count == 1 ? null : [.. devices.Select(d => new AttachedDevice(d, Device(d)!, DriverOfDevice(d)))];
+
+        KernelAddress? Next(KernelAddress from, Func<KernelAddress, KernelAddress?> link)
+        {
+            if (link(from) is not { IsNull: false } next) return null;
+            if (IsDevice(next) && !devices.Contains(next)) return next;
+            memory.Note($"the device {from} is attached to {next}, which {(IsDevice(next) ? "is below and above it" : "is not a device")}");
+            return null;
+        }
+
+        KernelAddress? Below(KernelAddress from) =>
+            memory.Pointer(from + layout.DeviceObject.DeviceObjectExtension) is { IsKernel: true } extension ? memory.Pointer(extension + DeviceObjectLayout.AttachedTo) : null;
     }
 
     public bool IsDevice(KernelAddress address) => address.IsKernel && memory.UInt16(address + layout.DeviceObject.Type) is DeviceObjectLayout.TypeCode;

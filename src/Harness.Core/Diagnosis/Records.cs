@@ -17,6 +17,10 @@ public sealed record ProcessRecord(KernelAddress Address, int Pid, string Image,
     /// <summary>EPROCESS.Flags bit ProcessExiting: the last thread is on its way out.</summary>
     public bool Exiting { get; init; }
 
+    /// <summary>Where it was found when it is not on the active process list: "the table of process IDs", "pool"; else null.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? FoundIn { get; init; }
+
     /// <summary>What of this process could not be read or contradicts itself; null when nothing. What is not told with a note must not be taken for absent.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<string>? Notes { get; init; }
@@ -49,11 +53,19 @@ public sealed record WaitObject(KernelAddress Address, string Type, string? Belo
 /// <param name="StackPointer">RSP in that frame.</param>
 /// <param name="Name">"nt!IopCancelAlertedRequest+0x6d", "driver.sys+0x1234", or the address.</param>
 /// <param name="Module">"nt", "driver.sys"; null outside any module.</param>
-public sealed record StackFrame(KernelAddress Address, KernelAddress StackPointer, string Name, string? Module);
+public sealed record StackFrame(KernelAddress Address, KernelAddress StackPointer, string Name, string? Module)
+{
+    /// <summary>
+    /// Nobody returned here as far as unwind information tells: the stack was searched for it, because a frame below could not be unwound. It may be
+    /// the remains of an earlier call.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool Guessed { get; init; }
+}
 
 /// <summary>An IRP as !irp shows it.</summary>
 /// <param name="Address">The IRP.</param>
-/// <param name="List">"thread" (ETHREAD.IrpList) or "file" (FILE_OBJECT.IrpList).</param>
+/// <param name="List">"thread" (ETHREAD.IrpList) or "file" (FILE_OBJECT.IrpList); "pool": on neither, found by its pool tag.</param>
 /// <param name="Cancel">IRP.Cancel.</param>
 /// <param name="CancelRoutine">"driver.sys+0x1234"; null when the pointer is null.</param>
 /// <param name="StackCount">Number of stack locations.</param>
@@ -70,7 +82,17 @@ public sealed record IrpRecord(KernelAddress Address, string List, bool Cancel, 
 
     /// <summary>IRP.Flags (IRP_XXX of wdm.h).</summary>
     [JsonConverter(typeof(HexUInt32Json))] public uint Flags { get; init; }
+
+    /// <summary>The devices attached to each other of which the current location's is one, the highest first, as !devstack shows them; null when it stands alone.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<AttachedDevice>? DeviceStack { get; init; }
 }
+
+/// <summary>A device in a stack of devices.</summary>
+/// <param name="Address">DEVICE_OBJECT.</param>
+/// <param name="Name">"\Device\X", or the address when unnamed.</param>
+/// <param name="Driver">Its driver's module, "driver.sys"; null when it cannot be told.</param>
+public sealed record AttachedDevice(KernelAddress Address, string Name, string? Driver);
 
 /// <summary>One I/O stack location.</summary>
 /// <param name="Number">1 = lowest.</param>

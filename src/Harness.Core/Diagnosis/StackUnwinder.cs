@@ -17,6 +17,7 @@ public sealed class StackUnwinder
     private readonly NtLayout _layout;
     private readonly LoadedModules _modules;
     private readonly UnwindCodes _codes;
+    private readonly StackScan _scan;
 
     internal StackUnwinder(KernelMemoryReader memory, NtLayout layout, LoadedModules modules)
     {
@@ -24,11 +25,13 @@ public sealed class StackUnwinder
         _layout = layout;
         _modules = modules;
         _codes = new UnwindCodes(memory);
+        _scan = new StackScan(memory, modules);
     }
 
     /// <summary>
     /// The kernel stack of a thread that does not run, innermost frame first: from the KSWITCH_FRAME at KTHREAD.KernelStack to where the
-    /// thread came from user mode, or to where it began.
+    /// thread came from user mode, or to where it began. Above a frame that cannot be unwound, what looks like a return address is shown
+    /// instead (<see cref="StackFrame.Guessed"/>), with a note.
     /// </summary>
     /// <param name="thread">ETHREAD.</param>
     public IReadOnlyList<StackFrame> OfThread(KernelAddress thread)
@@ -103,6 +106,7 @@ public sealed class StackUnwinder
     private List<StackFrame> From(UnwindRegisters registers, StackBounds stack, bool mayBeLeaf, string whose)
     {
         var frames = new List<StackFrame>();
+        var guessed = false;
         while (registers.Rip.IsKernel)
         {
             if (!stack.Contains(registers.Rsp) && registers.Rsp != stack.High)
@@ -118,13 +122,15 @@ public sealed class StackUnwinder
             }
 
             var module = _modules.Containing(registers.Rip);
-            frames.Add(new StackFrame(registers.Rip, registers.Rsp, _modules.Name(registers.Rip), _modules.FileOf(registers.Rip)));
+            frames.Add(new StackFrame(registers.Rip, registers.Rsp, _modules.Name(registers.Rip), _modules.FileOf(registers.Rip)) { Guessed = guessed });
             var before = registers.Rsp;
             var why = "it is in no module";
             if (module is null || !TryStep(module, registers, ref mayBeLeaf, out _, out why))
             {
                 _memory.Note($"{whose}: the frame {frames[^1].Name} could not be unwound: {why}");
-                break;
+                if (_scan.Next(before, stack) is not { } found) break;
+                (guessed, mayBeLeaf) = (true, false);
+                registers = found;
             }
 
             // Every call left something on the stack, so a caller's RSP is higher; this also ends a walk in circles.

@@ -37,6 +37,9 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
     /// </summary>
     public bool Inferred { get; init; }
 
+    /// <summary>The frame that tells was not unwound to but found by searching the stack.</summary>
+    public bool Guessed { get; init; }
+
     public const string CancelAlertedRequest = "nt!IopCancelAlertedRequest";
     public const string CancelThreadIo = "nt!IoCancelThreadIo";
     public const string CleanupProcessResources = "nt!IopCleanupProcessResources";
@@ -89,15 +92,15 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
     {
         var outstanding = thread.Irps.Where(IsOutstanding).ToList();
         var irp = outstanding.FirstOrDefault(i => i.Address == request) ?? outstanding.FirstOrDefault(i => i.Cancel) ?? outstanding.FirstOrDefault();
-        var waiter = thread.Stack.FirstOrDefault(f => ModuleOffset.Function(f.Name) is CancelAlertedRequest or CancelThreadIo or CleanupProcessResources);
+        var waiter = thread.Stack.FirstOrDefault(f => f.Module == ModuleOffset.Kernel && ModuleOffset.Function(f.Name) is CancelAlertedRequest or CancelThreadIo or CleanupProcessResources);
         var driver = InnermostDriver(thread.Stack);
 
         // The innermost of the two is the one that waits: a driver that waits inside IRP_MJ_CLEANUP has the rundown below it, and a driver
         // whose own request to another device is being cancelled has IopCancelAlertedRequest above it.
         if (driver is not null && (waiter is null || Depth(thread, driver) < Depth(thread, waiter)))
-            return new StuckThread(thread, Hold.BlockedInDispatch, driver.Name, irp);
+            return new StuckThread(thread, Hold.BlockedInDispatch, driver.Name, AwaitedBy(thread, outstanding) ?? irp) { Guessed = driver.Guessed };
         if (waiter is not null)
-            return new StuckThread(thread, HoldOf(thread, waiter), ModuleOffset.Function(waiter.Name), irp);
+            return new StuckThread(thread, HoldOf(thread, waiter), ModuleOffset.Function(waiter.Name), irp) { Guessed = waiter.Guessed };
 
         if (Infer(thread, irp) is { } inferred) return new StuckThread(thread, inferred, null, irp) { Inferred = true };
 
@@ -106,6 +109,13 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
             ? new StuckThread(thread, Hold.UncancellableRequest, null, uncancellable)
             : new StuckThread(thread, Hold.Unexplained, null, irp);
     }
+
+    /// <summary>
+    /// The IRP for whose completion a driver on the thread's stack waits: its event is the IRP's UserEvent (IoBuildDeviceIoControlRequest), or what a
+    /// completion routine gets as its context (a filter that waits for the drivers below, the documented way).
+    /// </summary>
+    private static IrpRecord? AwaitedBy(ThreadRecord thread, IReadOnlyList<IrpRecord> outstanding) => thread.WaitObject is not { } wait ? null
+        : outstanding.FirstOrDefault(i => wait.BelongsTo?.StartsWith($"IRP {i.Address} ", StringComparison.Ordinal) == true || i.Locations.Any(l => l.Context == wait.Address));
 
     /// <summary>A driver still has it: the current location lies within the stack. Above the top it is completed and only its APC is due.</summary>
     private static bool IsOutstanding(IrpRecord irp) => irp.CurrentLocation >= 1 && irp.CurrentLocation <= irp.StackCount;

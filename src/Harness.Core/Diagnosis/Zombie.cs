@@ -24,6 +24,7 @@ public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
                 Hold.NoCancelRoutine => $"{driver} holds {irps} without a cancel routine",
                 Hold.CancelRoutineDidNotComplete => $"{driver} holds {irps} whose cancel routine ran and did not complete {(held == 1 ? "it" : "them")}",
                 Hold.Rundown => $"{driver} holds {irps} that the exiting thread waits for",
+                Hold.BlockedInDispatch when Stuck.Irp is { Holder: { } below } && below != driver => $"{driver} waits in kernel mode on its caller's thread, and {below} below it has an IRP of this thread",
                 Hold.BlockedInDispatch => $"{driver} waits in kernel mode on its caller's thread",
                 _ => $"{driver} holds {irps} that nobody can cancel",
             };
@@ -92,7 +93,7 @@ public static class ZombieFacts
                 yield return ("a create, cleanup or close IRP that nobody cancels is outstanding", true);
                 break;
             default:
-                yield return ("an IRP on the thread's or the file object's list", stuck?.Irp is not null);
+                yield return (stuck?.Irp is { List: "pool" } ? "an IRP that the thread sent, on no list any more" : "an IRP on the thread's or the file object's list", stuck?.Irp is not null);
                 yield return ("Irp.Cancel is set", stuck?.Irp?.Cancel ?? false);
                 if (stuck is { Inferred: true }) yield return ("it waits as the function does that waits for a cancelled IRP, which has no name without symbols", true);
                 else yield return ($"{stuck?.Function ?? "a function that waits for a cancelled IRP"} is on its stack", OnStack(stuck?.Function is not null));

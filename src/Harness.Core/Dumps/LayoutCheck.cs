@@ -11,32 +11,35 @@ internal static class LayoutCheck
 {
     private const byte ProcessObject = 3, ThreadObject = 6;
 
+    /// <summary>What the kernel tells debuggers; null when it is not in memory or cannot be decoded.</summary>
     /// <exception cref="UnusableDumpException">The layout is not this memory's.</exception>
-    public static void Of(KernelDump dump, MachineMemory found)
+    public static DebuggerData? Of(KernelDump dump, MachineMemory found)
     {
         var memory = new KernelMemoryReader(dump);
-        var layout = NtLayout.ForBuild(found.Build);
+        var layout = found.Layout!;
         var kernel = KernelOf(memory, layout, found);
-        CheckDebuggerData(memory, layout, found, kernel);
+        var told = CheckDebuggerData(memory, layout, found, kernel);
         if (found.PhysicalBytes > 0) CheckLists(memory, layout, found);
+        return told;
     }
 
     private static MappedImage? KernelOf(KernelMemoryReader memory, NtLayout layout, MachineMemory found) =>
         memory.Pointer(found.LoadedModuleList) is { } first && memory.Pointer(first + layout.LoadedModule.DllBase) is { } nt ? MappedImage.At(memory, nt) : null;
 
-    private static void CheckDebuggerData(KernelMemoryReader memory, NtLayout layout, MachineMemory found, MappedImage? kernel)
+    private static DebuggerData? CheckDebuggerData(KernelMemoryReader memory, NtLayout layout, MachineMemory found, MappedImage? kernel)
     {
-        if (found.DebuggerData.IsNull) return;
-        if (DebuggerData.Read(memory, found.DebuggerData, kernel, out var why) is not { } told)
+        if (found.DebuggerData.IsNull) return null;
+        if (DebuggerData.Read(memory, found.DebuggerData, kernel, found.KernelSymbols, out var why) is not { } told)
         {
             found.Notes.Add($"the kernel's debugger data block (KDBG) at {found.DebuggerData} {why}: the layout was checked against the lists only");
-            return;
+            return null;
         }
 
         if (told.Contradicts(layout) is { } contradiction) throw Mismatch(found, "the kernel's debugger data block (KDBG) says that " + contradiction);
         if (told.ActiveProcessHead != found.ActiveProcessHead) found.Notes.Add($"KDBG has PsActiveProcessHead at {told.ActiveProcessHead}, the file's header at {found.ActiveProcessHead}");
         if (told.LoadedModuleList != found.LoadedModuleList) found.Notes.Add($"KDBG has PsLoadedModuleList at {told.LoadedModuleList}, the file's header at {found.LoadedModuleList}");
         if (kernel is not null && told.KernelBase != kernel.Base) found.Notes.Add($"KDBG has the kernel at {told.KernelBase}, the module list at {kernel.Base}");
+        return told;
     }
 
     /// <summary>The first process on the list, its threads, and the first thread's IRPs.</summary>
@@ -59,5 +62,7 @@ internal static class LayoutCheck
         memory.Pointer(head) is not { } first || (first.IsKernel && (memory.Pointer(first + 8) is not { } back || back == head));
 
     private static UnusableDumpException Mismatch(MachineMemory found, string why) =>
-        new($"says it is of NT build {found.Build}, but its structures are laid out otherwise: {why}; the layout table (nt-offsets.json) needs that kernel's own offsets");
+        new(found.Layout!.IsOfSymbols
+            ? $"does not have the structures that its kernel's PDB tells of: {why}; the PDB or the dump is damaged"
+            : $"says it is of NT build {found.Build}, but its structures are laid out otherwise: {why}; the layout table (nt-offsets.json) needs that kernel's own offsets, or its PDB would help (--symbols)");
 }

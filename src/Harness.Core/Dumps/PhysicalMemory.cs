@@ -10,6 +10,9 @@ internal abstract class PhysicalMemory(FileBytes file)
     /// <summary>Bytes the file holds.</summary>
     public abstract ulong Size { get; }
 
+    /// <summary>Physical addresses of all its pages, ascending.</summary>
+    public abstract IEnumerable<ulong> Pages { get; }
+
     /// <summary>Where in the file a physical address is; null when the file doesn't have its page.</summary>
     public abstract ulong? OffsetOf(ulong physical);
 
@@ -57,8 +60,7 @@ internal sealed class RunMemory : PhysicalMemory
 
     public override ulong Size { get; }
 
-    /// <summary>Addresses of all its pages, ascending.</summary>
-    public IEnumerable<ulong> Pages
+    public override IEnumerable<ulong> Pages
     {
         get
         {
@@ -122,6 +124,21 @@ internal sealed class BitmapMemory : PhysicalMemory
     }
 
     public override ulong Size { get; }
+
+    public override IEnumerable<ulong> Pages
+    {
+        get
+        {
+            var block = new byte[BlockBits / 8];
+            for (var i = 0; i < _before.Length; i++)
+            {
+                // Read answers with a part of the block.
+                var length = Read((uint)i, block).Length;
+                for (var bit = 0; bit < length * 8; bit++)
+                    if ((block[bit / 8] >> (bit % 8) & 1) != 0) yield return (((ulong)i * BlockBits) + (ulong)bit) * PageSize;
+            }
+        }
+    }
 
     public override ulong? OffsetOf(ulong physical)
     {

@@ -27,6 +27,8 @@ internal sealed class PagedMemory(PhysicalMemory physical, PageTables tables) : 
 {
     public PageTables Tables => tables;
 
+    public PhysicalMemory Physical => physical;
+
     protected override bool TryReadInPage(KernelAddress address, Span<byte> destination) =>
         tables.Translate(address) is { } at && physical.TryRead(at, destination);
 }

@@ -22,6 +22,9 @@ public static class KdDebuggerDataLayout
     public const int PsLoadedModuleList = 0x48;
     public const int PsActiveProcessHead = 0x50;
 
+    /// <summary>The address of a pointer to the HANDLE_TABLE of process and thread IDs.</summary>
+    public const int PspCidTable = 0x58;
+
     /// <summary>The address of five quadwords: bug check code and parameters.</summary>
     public const int KiBugcheckData = 0x88;
 

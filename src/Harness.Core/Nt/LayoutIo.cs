@@ -115,6 +115,9 @@ public sealed class DeviceObjectLayout(LayoutFields device)
     public uint Queue { get; } = device.Offset();
     public uint DeviceObjectExtension { get; } = device.Offset();
 
+    /// <summary>DEVOBJ_EXTENSION.AttachedTo, the device below, from <see cref="DeviceObjectExtension"/> (public symbols; the same in every build).</summary>
+    public const uint AttachedTo = 0x30;
+
     /// <summary>IO_TYPE_DEVICE (wdm.h).</summary>
     public const ushort TypeCode = 3;
 }
@@ -211,6 +214,9 @@ public sealed class LoadedModuleLayout(LayoutFields entry)
     public uint BaseDllName { get; } = entry.Offset();
     public uint TimeDateStamp { get; } = entry.Offset();
     public uint CheckSum { get; } = entry.Offset();
+
+    /// <summary>DllBase, before the build is known: the same in every build of the table (public symbols).</summary>
+    public const uint DllBaseOfEveryBuild = 0x30;
 }
 
 /// <summary>_KPRCB.</summary>

@@ -11,6 +11,7 @@ public static class DiagnosisText
     {
         var ink = new Ink(color);
         writer.WriteLine(ink.Strong($"{Printable.Line(file.Path)}: {file.Kind}, NT build {file.Build}{(file.BugCheck is { } code ? $", bug check {HexText.Of(code)}{(code == LiveDump ? " (live dump)" : "")}" : "")}, {Count(seen.Processes, "process", "processes")}, {Count(seen.Modules, "module", "modules")}"));
+        if (file.Symbols.Count > 0) Paragraph.Labelled(writer, "symbols", Printable.Line(string.Join(", ", file.Symbols)));
         foreach (var remains in seen.Remains) Tell(writer, ink, remains, debugger);
         if (file.Notes.Count + seen.Notes.Count > 0) writer.WriteLine();
         foreach (var note in file.Notes.Concat(seen.Notes)) Paragraph.Labelled(writer, "note", Printable.Line(note));
@@ -36,7 +37,7 @@ public static class DiagnosisText
         Paragraph.Labelled(writer, word, Printable.Line(remains.Says));
         if (remains.Zombie is { } zombie)
         {
-            writer.WriteLine($"{ink.Strong("guilty driver")}  {ink.Of(Voice.Alarm, Printable.Line(zombie.Stuck.Driver ?? "cannot be told"))}");
+            writer.WriteLine($"{ink.Strong("guilty driver")}  {ink.Of(Voice.Alarm, Printable.Line(zombie.Stuck.Driver ?? "cannot be told"))}{(remains.Module is { } module ? About(module) : "")}");
             Paragraph.Labelled(writer, "finding", $"{zombie.Id}: {zombie.Title}");
         }
 
@@ -45,6 +46,10 @@ public static class DiagnosisText
         writer.WriteLine();
         foreach (var line in DebuggerText.Of(remains.Process)) writer.WriteLine(Printable.Line(line));
     }
+
+    /// <summary>", version 1.2.3.4, timestamp 0x5f3e2d1c", as lmv has them.</summary>
+    private static string About(ModuleRecord module) =>
+        (module.Version is { } version ? $", version {version}" : "") + (module.TimeDateStamp is { } stamp and not 0 ? $", timestamp {HexText.Of(stamp)}" : "");
 
     private static string Count(int count, string one, string many) => count == 1 ? $"1 {one}" : $"{count} {many}";
 }

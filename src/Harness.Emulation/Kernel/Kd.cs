@@ -49,6 +49,7 @@ internal static class Kd
         m.WriteU64(version + KdVersionLayout.PsLoadedModuleList, nt["PsLoadedModuleList"]);
         m.WriteU64(version + KdVersionLayout.DebuggerDataList, head.Address);
         m.WriteU64(nt["MmPhysicalMemoryBlock"], NtData.PhysicalMemoryDescriptor);
+        m.WriteU64(nt["PspCidTable"], WriteProcessIds(m));
         foreach (var p in machine.Processors)
         {
             m.WriteU32(p.Prcb + PrcbMhz, 2000);
@@ -105,10 +106,27 @@ internal static class Kd
             (KdDebuggerDataLayout.KiBugcheckData, "KiBugCheckData"), (KdDebuggerDataLayout.MmHighestUserAddress, "MmHighestUserAddress"),
             (KdDebuggerDataLayout.MmSystemRangeStart, "MmSystemRangeStart"), (KdDebuggerDataLayout.MmUserProbeAddress, "MmUserProbeAddress"),
             (KdDebuggerDataLayout.NtBuildLab, "NtBuildLab"), (KdDebuggerDataLayout.KiProcessorBlock, "KiProcessorBlock"),
-            (KdDebuggerDataLayout.MmPhysicalMemoryBlock, "MmPhysicalMemoryBlock"),
+            (KdDebuggerDataLayout.MmPhysicalMemoryBlock, "MmPhysicalMemoryBlock"), (KdDebuggerDataLayout.PspCidTable, "PspCidTable"),
         ])
             m.WriteU64(at + (uint)field, nt[variable]);
         foreach (var (field, value) in Offsets(NtLayout.ForBuild(Machine.Build))) m.WriteU16(at + (uint)field, (ushort)value);
+    }
+
+    /// <summary>HANDLE_TABLE of process and thread IDs: a page of pointers to pages of 256 entries. The emulated kernel itself looks them up on its lists.</summary>
+    private static ulong WriteProcessIds(GuestMemory m)
+    {
+        const ulong Table = AddressMap.ProcessIds, Top = Table + GuestMemory.PageSize, Entries = Top + GuestMemory.PageSize;
+        const int InPage = GuestMemory.PageSize / HandleTableLayout.EntrySize;
+        var owners = new SortedDictionary<ulong, ulong>();
+        foreach (var process in Ps.Processes(m)) owners[process.UniqueProcessId] = process.Address;
+        foreach (var thread in Ps.Threads(m)) owners[thread.UniqueThread] = thread.Address;
+
+        var pages = (owners.Count == 0 ? 0 : (owners.Keys.Last() / HandleTableLayout.HandleStep / InPage)) + 1;
+        m.Map(Table, (2 + pages) * GuestMemory.PageSize, PageAccess.Read | PageAccess.Write);
+        m.WriteU64(Table + HandleTableLayout.TableCode, Top | 1);
+        for (ulong page = 0; page < pages; page++) m.WriteU64(Top + (page * 8), Entries + (page * GuestMemory.PageSize));
+        foreach (var (id, address) in owners) m.WriteU64(Entries + (id / HandleTableLayout.HandleStep * HandleTableLayout.EntrySize), (address >> 4) << 20 | 1);
+        return Table;
     }
 
     private static IEnumerable<(int Field, uint Value)> Offsets(NtLayout nt) =>

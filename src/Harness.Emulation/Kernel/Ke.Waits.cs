@@ -203,13 +203,9 @@ internal static partial class Ke
     /// <summary>Who waits for what: every thread of every process.</summary>
     public static IEnumerable<(Structures.Thread Thread, ulong Object)> Waits(GuestMemory m)
     {
-        foreach (var process in NtData.ActiveProcesses(m).Entries())
-            foreach (var entry in new Structures.Process(m, process - 0x448).ThreadListHead.Entries())
-            {
-                var thread = new Structures.Thread(m, entry - 0x4E8);
-                for (var i = 0; thread.State == ThreadState.Waiting && i < thread.WaitBlockCount; i++)
-                    yield return (thread, new WaitBlock(m, thread.WaitBlockList + ((ulong)i * WaitBlock.Size)).Object.Address);
-            }
+        foreach (var thread in Ps.Threads(m))
+            for (var i = 0; thread.State == ThreadState.Waiting && i < thread.WaitBlockCount; i++)
+                yield return (thread, new WaitBlock(m, thread.WaitBlockList + ((ulong)i * WaitBlock.Size)).Object.Address);
     }
 
     /// <summary>Ends a thread's wait with this status and makes it ready.</summary>

@@ -20,7 +20,7 @@ internal static class NtData
         TimeReads = 0x0E0, LastTurn = 0x0E4, ProcessorBlock = 0x100, ReadySummary = 0x300, ReadyLists = 0x320, DpcLists = 0x540,
         TypePointers = 0x600, Variables = 0x700, Types = 0x1000, SystemViewNext = 0x3000, UserViewNext = 0x3008, UniqueNext = 0x3010, PoolRecordNext = 0x3018, UnloadUntil = 0x3020, TestedDriver = 0x3028, StoryOver = 0x3030, ConfigurationInformation = 0x3040,
         ResourceList = 0x3080, LookasideList = 0x3090, HeldLocks = 0x3100,
-        DebuggerData = 0x3800, DebuggerDataHead = 0x3B80, VersionBlock = 0x3B90, BuildLab = 0x3BC0, BugCheckData = 0x3C00, PhysicalMemoryBlock = 0x3C28, PhysicalMemoryRuns = 0x3C40;
+        DebuggerData = 0x3800, DebuggerDataHead = 0x3B80, VersionBlock = 0x3B90, BuildLab = 0x3BC0, BugCheckData = 0x3C00, PhysicalMemoryBlock = 0x3C28, ProcessIdTable = 0x3C30, PhysicalMemoryRuns = 0x3C40;
 
     /// <summary>Object types, in the order of their indexes (from 2, as on Windows).</summary>
     public static readonly string[] ObjectTypes = ["Process", "Thread", "Event", "Mutant", "Semaphore", "Timer", "Device", "Driver", "File", "SymbolicLink", "Callback", "IoCompletion", "Directory", "Section", "Key", "Token"];
@@ -57,6 +57,7 @@ internal static class NtData
             yield return ("NtBuildLab", BuildLab);
             yield return ("KiBugCheckData", BugCheckData);
             yield return ("MmPhysicalMemoryBlock", PhysicalMemoryBlock);
+            yield return ("PspCidTable", ProcessIdTable);
         }
     }
 
@@ -260,6 +261,7 @@ internal static class AddressMap
         NonPagedPool = 0xFFFF8A00_00000000,
         PagedPool = 0xFFFFB000_00000000,
         PoolRecords = 0xFFFF8900_00000000,
+        ProcessIds = 0xFFFF8800_00000000,
         KernelStacks = 0xFFFFF580_00000000,
         SystemViews = 0xFFFF9D80_00000000,
         UserViews = 0x000002A0_00000000,

@@ -9,15 +9,12 @@ internal static partial class Ps
     {
         nt.Add("PsLookupThreadByThreadId", p =>
         {
-            foreach (var entry in NtData.ActiveProcesses(p.Memory).Entries())
-                foreach (var link in new Structures.Process(p.Memory, entry - 0x448).ThreadListHead.Entries())
-                {
-                    var thread = new Structures.Thread(p.Memory, link - 0x4E8);
-                    if (thread.UniqueThread != p.Arg(0)) continue;
-                    Ob.Reference(p.Memory, thread.Address);
-                    p.Memory.WriteU64(p.Arg(1), thread.Address);
-                    return p.Return(NtStatus.Success);
-                }
+            foreach (var thread in Threads(p.Memory).Where(t => t.UniqueThread == p.Arg(0)))
+            {
+                Ob.Reference(p.Memory, thread.Address);
+                p.Memory.WriteU64(p.Arg(1), thread.Address);
+                return p.Return(NtStatus.Success);
+            }
             return p.Return(NtStatus.InvalidCid);
         });
         // One session: the services'.

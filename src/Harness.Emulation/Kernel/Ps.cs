@@ -32,6 +32,14 @@ internal static partial class Ps
         nt.Add("ExGetPreviousMode", p => p.Return((ulong)p.CurrentThread.PreviousMode));
     }
 
+    /// <summary>The processes on the active process list, in its order.</summary>
+    public static IEnumerable<Structures.Process> Processes(GuestMemory m) =>
+        NtData.ActiveProcesses(m).Entries().Select(link => new Structures.Process(m, link - 0x448));
+
+    /// <summary>The threads of all of them.</summary>
+    public static IEnumerable<Structures.Thread> Threads(GuestMemory m) =>
+        Processes(m).SelectMany(process => process.ThreadListHead.Entries()).Select(link => new Structures.Thread(m, link - 0x4E8));
+
     /// <summary>Makes a process with one reference (its threads' and handles' come on top) and puts it on the active process list.</summary>
     public static Structures.Process CreateProcess(Machine machine, string image, ulong pid, ulong directory, bool listed = true)
     {
@@ -39,6 +47,7 @@ internal static partial class Ps
         var process = new Structures.Process(m, Ob.Create(machine, Ob.ProcessType, Structures.Process.Size + Structures.Process.OwnSize));
         process.Header.Initialize(DispatcherType.Process, 0x438, 0);
         process.DirectoryTableBase = directory;
+        process.ProfileListHead.Initialize();
         process.ThreadListHeadOfKernel.Initialize();
         process.ThreadListHead.Initialize();
         process.ActiveProcessLinks.Initialize();
@@ -121,10 +130,8 @@ internal static partial class Ps
 
     private static Next LookupProcess(Processor p)
     {
-        foreach (var entry in NtData.ActiveProcesses(p.Memory).Entries())
+        foreach (var process in Processes(p.Memory).Where(known => known.UniqueProcessId == p.Arg(0)))
         {
-            var process = new Structures.Process(p.Memory, entry - 0x448);
-            if (process.UniqueProcessId != p.Arg(0)) continue;
             Ob.Reference(p.Memory, process.Address);
             p.Memory.WriteU64(p.Arg(1), process.Address);
             return p.Return(NtStatus.Success);

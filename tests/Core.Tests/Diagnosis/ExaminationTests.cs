@@ -124,6 +124,137 @@ public class ExaminationTests
         seen.Remains.Should().ContainSingle().Which.Should().Match<Remains>(r => r.Standing == Standing.Ended && r.Says.Contains("2 open handles"));
     }
 
+    [Theory]
+    [InlineData(0, false, "'monitor.exe' (pid 1200) with handle 0x84 keeps it")]
+    [InlineData(1, true, "'monitor.exe' (pid 1200) with handle 0x84 to a thread of it keeps it")]
+    [InlineData(2, false, "'monitor.exe' (pid 1200) with handle 0x84 keeps it")]
+    public void Who_has_the_handle_of_a_process_that_has_ended_is_told(int levels, bool toThread, string says)
+    {
+        _scene.EndFor("monitor.exe", levels, toThread);
+        var remains = Look().Remains.Should().ContainSingle().Which;
+        remains.Standing.Should().Be(Standing.Ended);
+        remains.Says.Should().Contain(says);
+        remains.Holders.Should().ContainSingle().Which.Should().BeEquivalentTo(new { Pid = DumpScene.Holder, Image = "monitor.exe", DumpScene.Handle });
+    }
+
+    [Fact]
+    public void Of_a_process_that_nobody_has_a_handle_to_it_says_that_the_kernel_points_to_it()
+    {
+        _scene.EndFor("nobody.exe", levels: 0);
+        _scene.Kernel.Memory.UInt64(new KernelAddress(_scene.Kernel.Memory.UInt64(_scene.Kernel.Memory.ActiveProcessHead + 8)) - _scene.Kernel.Layout.EProcess.ActiveProcessLinks + _scene.Kernel.Layout.EProcess.ObjectTable, 0);
+        Look().Remains.Should().ContainSingle().Which.Says.Should().Contain("no handle; something in the kernel, such as a driver's reference, still points to it");
+    }
+
+    [Fact]
+    public void A_process_that_is_on_no_list_is_found_by_its_ID_and_a_likely_zombie()
+    {
+        var (kernel, layout) = (_scene.Kernel, _scene.Kernel.Layout);
+        kernel.Memory.Unlink(_scene.Process + layout.EProcess.ActiveProcessLinks);
+        Look().Remains.Should().BeEmpty("nobody said where the table of process IDs is");
+        kernel.Memory.ProcessIdTable = _scene.ProcessIdTable;
+        var seen = Look();
+        seen.Processes.Should().Be(2);
+        var zombie = seen.Zombies.Should().ContainSingle().Which;
+        zombie.Standing.Should().Be(Standing.LikelyZombie);
+        zombie.Process.Should().BeEquivalentTo(new { Pid = DumpScene.Victim, Listed = false, FoundIn = "the table of process IDs" });
+        zombie.Zombie!.Stuck.Driver.Should().Be("sample.sys");
+    }
+
+    [Fact]
+    public void A_process_on_no_list_that_nobody_killed_is_not_told()
+    {
+        var (kernel, layout) = (_scene.Kernel, _scene.Kernel.Layout);
+        kernel.Memory.Unlink(_scene.Process + layout.EProcess.ActiveProcessLinks);
+        kernel.Memory.UInt32(_scene.Process + layout.EProcess.Flags, 0);
+        kernel.Memory.ProcessIdTable = _scene.ProcessIdTable;
+        Look().Remains.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_filter_that_waits_for_the_driver_below_is_told_with_it(bool ownIrp)
+    {
+        var kernel = _scene.Kernel;
+        var layout = kernel.Layout;
+        var lowerBase = new KernelAddress(0xFFFFF803_60000000);
+        kernel.AddModule("lower.sys", lowerBase, new FakeImage(0x4000).Build());
+        var lower = kernel.AddDevice("Lower", kernel.AddDriver(lowerBase, @"\Driver\Lower"));
+        var irp = kernel.AddIrp(_scene.Thread, lower, _scene.File, stackCount: 2, current: 1);
+        kernel.Memory.ListHead(_scene.Thread + layout.EThread.IrpList);
+        kernel.OnThreadList(_scene.Thread, irp);
+        var parked = kernel.Allocate(0x20);
+        if (ownIrp) kernel.Memory.Pointer(irp + layout.Irp.UserEvent, parked);
+        else
+        {
+            kernel.Memory.Pointer(kernel.Location(irp, 1) + layout.StackLocation.CompletionRoutine, FakeKernel.DriverBase + 0x1100);
+            kernel.Memory.Pointer(kernel.Location(irp, 1) + layout.StackLocation.Context, parked);
+        }
+
+        kernel.Wait(_scene.Thread, WaitReason.Executive, parked, ["KeWaitForSingleObject", FakeKernel.Dispatch, "NtDeviceIoControlFile"]);
+        var remains = Look().Remains.Should().ContainSingle().Which;
+        remains.Zombie!.Id.Should().Be("blocked-in-dispatch");
+        remains.Zombie.Stuck.Driver.Should().Be("sample.sys");
+        remains.Zombie.Stuck.Irp!.Holder.Should().Be("lower.sys");
+        remains.Says.Should().Contain("sample.sys waits in kernel mode on its caller's thread, and lower.sys below it has an IRP of this thread");
+    }
+
+    [Fact]
+    public void What_was_found_by_searching_the_stack_is_never_certain()
+    {
+        // KeWaitForSingleObject's function table entry is not what it should be: its unwind information lies outside of the image.
+        var kernel = _scene.Kernel;
+        var entry = FakeKernel.KernelBase + 0x4000 + ((ulong)Array.IndexOf(FakeKernel.Abort, "KeWaitForSingleObject") * 12) + 8;
+        kernel.Memory.UInt32(entry, 0x7000_0000);
+        var remains = Look().Remains.Should().ContainSingle().Which;
+        remains.Standing.Should().Be(Standing.LikelyZombie);
+        remains.Zombie!.Id.Should().Be("zombie-no-cancel-routine");
+        remains.Says.Should().EndWith("Not certain: its stack could not be unwound, and was searched for return addresses.");
+        remains.Process.Threads[0].Stack.Select(f => f.Guessed).Should().StartWith([false, false, true, true]);
+    }
+
+    [Fact]
+    public void The_version_of_the_guilty_driver_is_told()
+    {
+        // IMAGE_DIRECTORY_ENTRY_RESOURCE, a tree of one leaf, and VS_FIXEDFILEINFO behind the key of VS_VERSIONINFO.
+        const uint Rva = 0x6800;
+        var (memory, image) = (_scene.Kernel.Memory, FakeKernel.DriverBase);
+        memory.UInt32(image + 0x80 + 8, 0x5F3E_2D1C);
+        memory.UInt32(image + 0x80 + 0x88 + 16, Rva);
+        memory.UInt32(image + 0x80 + 0x8C + 16, 0x200);
+        foreach (var (directory, id, offset) in new (uint, uint, uint)[] { (0, 16, 0x8000_0020), (0x20, 1, 0x8000_0040), (0x40, 0x409, 0x60) })
+        {
+            memory.UInt16(image + Rva + directory + 14, 1);
+            memory.UInt32(image + Rva + directory + 16, id);
+            memory.UInt32(image + Rva + directory + 20, offset);
+        }
+
+        memory.UInt32(image + Rva + 0x60, Rva + 0x80);
+        memory.UInt32(image + Rva + 0x64, 0x100);
+        memory.UInt32(image + Rva + 0x80 + 0x28, 0xFEEF04BD);
+        memory.UInt32(image + Rva + 0x80 + 0x30, 0x0002_0003);
+        memory.UInt32(image + Rva + 0x80 + 0x34, 0x0004_0005);
+        Look().Remains.Should().ContainSingle().Which.Module.Should().Be(new ModuleRecord("sample.sys", image, 0x8000, "2.3.4.5", 0x5F3E_2D1C));
+        memory.UInt32(image + Rva + 0x80 + 0x28, 0);
+        Look().Remains.Should().ContainSingle().Which.Module!.Version.Should().BeNull("there is no version resource any more");
+    }
+
+    [Fact]
+    public void Devices_that_are_attached_to_the_one_that_has_the_IRP_are_told()
+    {
+        var (kernel, layout) = (_scene.Kernel, _scene.Kernel.Layout);
+        var device = kernel.AddDevice("Middle");
+        var (top, bottom) = (kernel.AddDevice(null), kernel.AddDevice("Bottom"));
+        kernel.Attach(top, device);
+        kernel.Attach(device, bottom);
+        kernel.Memory.Pointer(kernel.Location(_scene.Irp, 1) + layout.StackLocation.DeviceObject, device);
+        var irp = Look().Zombies.Should().ContainSingle().Which.Zombie!.Stuck.Irp!;
+        irp.DeviceStack!.Select(d => d.Name).Should().Equal(top.ToString(), @"\Device\Middle", @"\Device\Bottom");
+        DebuggerText.Irp(irp).Should().Contain(line => line.StartsWith('>') && line.EndsWith(@"sample.sys  \Device\Middle", StringComparison.Ordinal));
+        kernel.Attach(bottom, top);
+        Look().Notes.Should().Contain(note => note.Contains("below and above it"), "devices in a circle end the walk");
+    }
+
     [Fact]
     public void A_stack_that_cannot_be_read_leaves_it_unclear()
     {

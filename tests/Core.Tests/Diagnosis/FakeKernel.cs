@@ -31,15 +31,16 @@ internal sealed class FakeKernel
 
     /// <param name="build">Whose layouts.</param>
     /// <param name="exportsAll">False: nt exports what Windows does, and its own routines have no names.</param>
-    public FakeKernel(int build = 19041, bool exportsAll = true)
+    /// <param name="layout">Of a build that the table does not have.</param>
+    public FakeKernel(int build = 19041, bool exportsAll = true, NtLayout? layout = null)
     {
-        Memory = new FakeMemory(build);
-        Layout = NtLayout.ForBuild(build);
+        Memory = new FakeMemory(build, layout);
+        Layout = Memory.Layout;
         Memory.ActiveProcessHead = Allocate(16);
         Memory.LoadedModuleList = KernelBase + LoadedModuleListRva;
         Memory.ListHead(Memory.ActiveProcessHead);
         AddModule("ntoskrnl.exe", KernelBase, KernelImage(exportsAll));
-        AddModule("sample.sys", DriverBase, new FakeImage(0x4000).Build());
+        AddModule("sample.sys", DriverBase, DriverImage());
         RootDirectory = NamedObject(0x40, @"\", KernelAddress.Null);
         DeviceDirectory = NamedObject(0x40, "Device", RootDirectory);
         Driver = AddDriver(DriverBase, @"\Driver\Sample");
@@ -65,6 +66,38 @@ internal sealed class FakeKernel
         return at;
     }
 
+    /// <summary>A block of pool with its POOL_HEADER, the body not across pages.</summary>
+    public KernelAddress AllocatePool(string tag, uint size)
+    {
+        const uint Page = 0x1000;
+        if ((_next.Value & (Page - 1)) + 0x10 + size > Page) _next = new((_next.Value + Page - 1) & ~(Page - 1UL));
+        var header = Allocate(size + 0x10);
+        Memory.Byte(header + PoolHeaderLayout.BlockSize, (int)((size + 0x1F) / 0x10));
+        Memory.Byte(header + PoolHeaderLayout.PoolType, 2);
+        Memory.Write(header + PoolHeaderLayout.PoolTag, Encoding.ASCII.GetBytes(tag));
+        return header + 0x10;
+    }
+
+    /// <summary>A handle table with these objects' headers (or objects, for that of process IDs) at these handles, behind so many levels of pages.</summary>
+    public KernelAddress AddHandleTable(int levels, params (ulong Handle, KernelAddress Pointer)[] entries)
+    {
+        var table = Allocate(0x80);
+        var leaves = new KernelAddress[(entries.Length == 0 ? 0 : entries.Max(e => e.Handle) / 1024) + 1];
+        for (var i = 0; i < leaves.Length; i++) leaves[i] = Allocate(0x1000);
+        foreach (var (handle, pointer) in entries) Memory.UInt64(leaves[handle / 1024] + (handle % 1024 / 4 * 16), ((pointer.Value & 0xFFFF_FFFF_FFFF) >> 4) << 20 | 1);
+        var top = leaves;
+        for (var level = 0; level < levels; level++)
+        {
+            var page = Allocate(0x1000);
+            foreach (var (i, child) in top.Index()) Memory.Pointer(page + ((ulong)i * 8), child);
+            top = [page];
+        }
+
+        // Allocate aligns to 16, as the low bits of TableCode need.
+        Memory.UInt64(table + HandleTableLayout.TableCode, top[0].Value | (uint)levels);
+        return table;
+    }
+
     public KernelAddress AddModule(string file, KernelAddress imageBase, byte[] image)
     {
         Memory.Write(imageBase, image);
@@ -76,14 +109,28 @@ internal sealed class FakeKernel
         return entry;
     }
 
+    /// <summary>The debug directory of an image: it was linked with this PDB.</summary>
+    /// <param name="path">As the linker wrote it.</param>
+    public void LinkedWith(KernelAddress imageBase, PdbIdentity pdb, string? path = null)
+    {
+        var debug = (imageBase == KernelBase ? 0x8000u : 0x4000u) - 0x200;
+        Memory.UInt32(imageBase + 0x80 + 0x88 + 48, debug);
+        Memory.UInt32(imageBase + 0x80 + 0x8C + 48, 28);
+        Memory.UInt32(imageBase + debug + 12, 2);
+        Memory.UInt32(imageBase + debug + 20, debug + 0x20);
+        Memory.Write(imageBase + debug + 0x20, [.. "RSDS"u8, .. pdb.Guid.ToByteArray(), .. BitConverter.GetBytes(pdb.Age), .. Encoding.ASCII.GetBytes(path ?? pdb.Name), 0]);
+    }
+
     public KernelAddress AddProcess(int pid, string image)
     {
-        var process = Allocate(Layout.EProcess.SizeInBytes);
+        var process = AllocatePool("Proc", Layout.EProcess.SizeInBytes + Layout.ObjectHeader.Body) + Layout.ObjectHeader.Body;
         Memory.Byte(process + Layout.DispatcherHeader.Type, 3);
         Memory.UInt64(process + Layout.EProcess.UniqueProcessId, (ulong)pid);
         Memory.Write(process + Layout.EProcess.ImageFileName, Encoding.ASCII.GetBytes(image.Length > 14 ? image[..14] : image));
         Memory.UInt32(process + Layout.EProcess.ExitStatus, NtStatus.Pending.Value);
         Memory.ListHead(process + Layout.EProcess.ThreadListHead);
+        // KPROCESS.ProfileListHead
+        Memory.ListHead(process + 0x18);
         Memory.Append(Memory.ActiveProcessHead, process + Layout.EProcess.ActiveProcessLinks);
         if (Memory.UInt64(KernelBase + InitialSystemProcessRva) == 0) Memory.Pointer(KernelBase + InitialSystemProcessRva, process);
         return process;
@@ -143,6 +190,15 @@ internal sealed class FakeKernel
         return device;
     }
 
+    /// <summary>IoAttachDeviceToDeviceStack.</summary>
+    public void Attach(KernelAddress above, KernelAddress below)
+    {
+        var extension = Allocate(0x70);
+        Memory.Pointer(above + Layout.DeviceObject.DeviceObjectExtension, extension);
+        Memory.Pointer(extension + DeviceObjectLayout.AttachedTo, below);
+        Memory.Pointer(below + Layout.DeviceObject.AttachedDevice, above);
+    }
+
     public KernelAddress AddFile(KernelAddress device, string name = "")
     {
         var file = Object(Layout.FileObject.SizeInBytes, 0);
@@ -159,7 +215,7 @@ internal sealed class FakeKernel
     public KernelAddress AddIrp(KernelAddress thread, KernelAddress device, KernelAddress file, uint code = 0x222008, int stackCount = 1, int? current = null)
     {
         var size = Layout.Irp.SizeInBytes + ((uint)stackCount * Layout.StackLocation.SizeInBytes);
-        var irp = Allocate(size);
+        var irp = AllocatePool("Irp ", size);
         Memory.UInt16(irp + Layout.Irp.Type, IrpLayout.TypeCode);
         Memory.UInt16(irp + Layout.Irp.Size, (int)size);
         Memory.UInt32(irp + Layout.Irp.Flags, 0x60070);
@@ -193,7 +249,10 @@ internal sealed class FakeKernel
 
     public void OnFileList(KernelAddress file, KernelAddress irp) => Memory.Append(file + Layout.FileObject.IrpList, irp + Layout.Irp.ThreadListEntry);
 
-    public static KernelAddress Routine(string name) => KernelBase + FakeImage.CodeRva + ((ulong)Array.IndexOf(Routines, name) * 0x100);
+    /// <summary>The driver's own routine on a stack.</summary>
+    public const string Dispatch = "sample.sys";
+
+    public static KernelAddress Routine(string name) => name == Dispatch ? DriverBase + FakeImage.CodeRva : KernelBase + FakeImage.CodeRva + ((ulong)Array.IndexOf(Routines, name) * 0x100);
 
     public static KernelAddress SwapContext { get; } = KernelBase + FakeImage.CodeRva + 0x1000;
 
@@ -250,6 +309,15 @@ internal sealed class FakeKernel
         return body;
     }
 
+    /// <summary>"sub rsp, FrameSize", int3, and a call that ends at the 0x20th byte.</summary>
+    private static byte[] RoutineCode() => [0x48, 0x83, 0xEC, (byte)FrameSize, .. Enumerable.Repeat((byte)0xCC, 0x17), 0xE8, 0, 0, 0, 0, .. Enumerable.Repeat((byte)0xCC, 0xE0)];
+
+    private static byte[] DriverImage()
+    {
+        var image = new FakeImage();
+        return image.Function(FakeImage.CodeRva, FakeImage.CodeRva + 0x100, image.UnwindInfo(Unwind.AllocateSmall(4, (int)FrameSize), prologue: 4)).Code(FakeImage.CodeRva, RoutineCode()).Build();
+    }
+
     /// <summary>Every routine 0x100 bytes, "sub rsp, FrameSize" and int3; KiSwapContext saves the nonvolatile registers; a system service entry has a trap frame.</summary>
     private static byte[] KernelImage(bool exportsAll)
     {
@@ -261,7 +329,7 @@ internal sealed class FakeKernel
         {
             var rva = FakeImage.CodeRva + ((uint)i * 0x100);
             if (exportsAll || Routines[i].StartsWith("Ke", StringComparison.Ordinal) || Routines[i].StartsWith("Nt", StringComparison.Ordinal)) image.Export(Routines[i], rva);
-            image.Function(rva, rva + 0x100, plain).Code(rva, [0x48, 0x83, 0xEC, (byte)FrameSize, .. Enumerable.Repeat((byte)0xCC, 0xFC)]);
+            image.Function(rva, rva + 0x100, plain).Code(rva, RoutineCode());
         }
 
         var swap = (uint)(SwapContext.Value - KernelBase.Value);

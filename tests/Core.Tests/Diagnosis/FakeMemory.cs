@@ -6,16 +6,22 @@ using Harness.Core.Nt;
 namespace Core.Tests.Diagnosis;
 
 /// <summary>Kernel memory made of pages that a test writes; a page nobody wrote is absent.</summary>
-internal sealed class FakeMemory(int build) : IKernelMemory
+internal sealed class FakeMemory(int build, NtLayout? layout = null) : IKernelMemory
 {
     private const ulong PageSize = 0x1000;
     private readonly Dictionary<ulong, byte[]> _pages = [];
 
     public int Build { get; set; } = build;
 
+    public NtLayout Layout => layout ?? NtLayout.ForBuild(Build);
+
+    public ISymbols? Symbols { get; set; }
+
     public KernelAddress ActiveProcessHead { get; set; }
 
     public KernelAddress LoadedModuleList { get; set; }
+
+    public KernelAddress ProcessIdTable { get; set; }
 
     /// <summary>Reads so far, successful or not.</summary>
     public int Reads { get; private set; }

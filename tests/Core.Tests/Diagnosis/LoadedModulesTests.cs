@@ -18,7 +18,7 @@ public class LoadedModulesTests
         modules.All.Select(module => (module.FileName, module.Name)).Should().Equal(("ntoskrnl.exe", "nt"), ("sample.sys", "sample"));
         modules.FileOf(FakeKernel.Routine("PspExitThread")).Should().Be("nt");
         modules.FileOf(FakeKernel.DriverBase + 5).Should().Be("sample.sys");
-        modules.FileOf(FakeKernel.DriverBase + 0x4000).Should().BeNull();
+        modules.FileOf(FakeKernel.DriverBase + 0x8000).Should().BeNull();
         modules.FileOf(KernelAddress.Null).Should().BeNull();
     }
 

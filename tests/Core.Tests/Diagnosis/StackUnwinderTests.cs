@@ -240,6 +240,41 @@ public class StackUnwinderTests
         notes.Should().ContainSingle().Which.Should().Contain("no module");
     }
 
+    [Theory]
+    [InlineData(new byte[] { 0xE8, 1, 2, 3, 4 })] // call rel32
+    [InlineData(new byte[] { 0xFF, 0xD0 })] // call rax
+    [InlineData(new byte[] { 0xFF, 0x53, 0x28 })] // call [rbx+28h]
+    [InlineData(new byte[] { 0xFF, 0x15, 1, 2, 3, 4 })] // call [rip+…]
+    [InlineData(new byte[] { 0x41, 0xFF, 0x94, 0x24, 1, 2, 3, 4 })] // call [r12+…]
+    [InlineData(new byte[] { 0xFF, 0x14, 0xC8 })] // call [rax+rcx*8]
+    [InlineData(new byte[] { 0xFF, 0x14, 0xC5, 1, 2, 3, 4 })] // call [rax*8+…]
+    public void Above_a_frame_without_unwind_information_what_follows_a_call_is_a_guess(byte[] call)
+    {
+        // The leaf's return address leads into a function that called something and has no unwind information.
+        _image.Function(0x1000, 0x1100, _image.UnwindInfo([])).Function(0x3000, 0x3100, _image.UnwindInfo(Unwind.AllocateSmall(4, 0x28), prologue: 4));
+        _image.Code((uint)(0x3080 - call.Length), call).Code(0x3090, 0x90, 0x90);
+        Return(0, 0x2050);
+        Return(0x10, 0x3098); // in a function, and no call before it
+        Return(0x18, 0x2090); // in no function
+        Return(0x38, 0x3080);
+        Return(0x38 + 8 + 0x28, 0x3080);
+        var (frames, notes) = Stack(Registers(0x1080, 0));
+        frames.Select(frame => (frame.Name, frame.Guessed)).Should().Equal(("hand+0x1080", false), ("hand+0x2050", false), ("hand+0x3080", true), ("hand+0x3080", true));
+        notes.Should().Contain(note => note.Contains("hand+0x2050 could not be unwound"));
+    }
+
+    [Theory]
+    [InlineData(new byte[] { 0xFF, 0xE0 })] // jmp rax
+    [InlineData(new byte[] { 0xFF, 0x53, 0x28, 0x90 })] // a call, and then something else
+    [InlineData(new byte[] { 0xFF, 0x94 })] // half a call
+    public void What_follows_no_call_is_no_return_address(byte[] code)
+    {
+        _image.Function(0x1000, 0x1100, _image.UnwindInfo([])).Function(0x3000, 0x3100, _image.UnwindInfo([])).Code((uint)(0x3080 - code.Length), code);
+        Return(0, 0x2050);
+        Return(0x38, 0x3080);
+        Names(Registers(0x1080, 0)).Should().Equal("hand+0x1080", "hand+0x2050");
+    }
+
     [Fact]
     public void Memory_that_is_absent_ends_the_walk_there()
     {

@@ -31,7 +31,7 @@ public sealed partial class DumpFuzzTests
         var (diagnosed, changed, most) = (0, 0, 0L);
         for (var number = 0; number < count; number++)
         {
-            var (file, tables) = files[chance.Below(files.Count)];
+            var (file, tables, sound) = files[chance.Below(files.Count)];
             var (damaged, undo) = Damage(file, tables, chance);
             var before = GC.GetAllocatedBytesForCurrentThread();
             try
@@ -39,7 +39,7 @@ public sealed partial class DumpFuzzTests
                 using var dump = KernelDump.Read(new FileBytes(damaged));
                 var seen = Examination.Of(dump);
                 diagnosed++;
-                if (seen.Notes.Count > 0 || seen.Remains is not [{ Standing: Standing.Zombie }]) changed++;
+                if (seen.Notes.Count > 0 || seen.Remains is not [var remains] || remains.Standing != sound) changed++;
             }
             catch (UnusableDumpException e)
             {
@@ -65,16 +65,23 @@ public sealed partial class DumpFuzzTests
         reasons.Count.Should().BeGreaterThan(15, string.Join('\n', reasons.Keys));
     }
 
-    /// <summary>One of each kind, and where the numbers lie that lead through it.</summary>
-    private static List<(byte[] File, int Tables)> Whole()
+    /// <summary>One of each kind, where the numbers lie that lead through it, and what is known of the process in it.</summary>
+    private static List<(byte[] File, int Tables, Standing Sound)> Whole()
     {
         var scene = new DumpScene();
         var images = scene.Kernel.Memory.Pages.Where(page => page >= 0xFFFFF803_00000000 && page < 0xFFFFF804_00000000).Select(page => new Harness.Core.Nt.KernelAddress(page)).ToArray();
         var elf = scene.Dump();
+        var (ended, orphaned) = (new DumpScene(), new DumpScene());
+        ended.EndFor("monitor.exe", levels: 1);
+        orphaned.Kernel.Memory.ListHead(orphaned.Thread + orphaned.Kernel.Layout.EThread.IrpList);
         return
         [
+            (ended.Dump().Full(), 0x1000, Standing.Ended), (orphaned.Dump().Bitmap(6), 0x2100, Standing.LikelyZombie),
+            .. new (byte[] File, int Tables)[]
+            {
             (scene.Dump().Full(), 0x1000), (scene.Dump(levels: 5).Full(), 0x1000), (scene.Dump(largeKernel: true).Bitmap(6), 0x2100), (scene.Dump(transition: 2).Bitmap(5), 0x2100),
             (scene.Dump().Ranges(0xA), 0x2200), (scene.Dump().Triage(scene.Thread, scene.Process, images), 0x2080), (elf.Elf(elf.Root << 12), 0xC00), (scene.Dump().Raw(stub: true), 0x4000),
+            }.Select(file => (file.File, file.Tables, Standing.Zombie)),
         ];
     }
 

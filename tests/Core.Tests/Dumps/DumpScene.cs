@@ -15,9 +15,10 @@ internal sealed class DumpScene
 
     /// <param name="build">Whose layouts.</param>
     /// <param name="exportsAll">False: nt's own routines have no names.</param>
-    public DumpScene(int build = 19041, bool exportsAll = true)
+    /// <param name="layout">Of a build that the table does not have.</param>
+    public DumpScene(int build = 19041, bool exportsAll = true, NtLayout? layout = null)
     {
-        Kernel = new FakeKernel(build, exportsAll);
+        Kernel = new FakeKernel(build, exportsAll, layout);
         Kernel.AddThread(Kernel.AddProcess(4, "System"), 8);
         Kernel.AddThread(Kernel.AddProcess(100, "alive.exe"), 104);
         Process = Kernel.AddProcess(Victim, "victim.exe");
@@ -35,8 +36,25 @@ internal sealed class DumpScene
         Kernel.Memory.UInt32(SharedUserData.At + SharedUserData.TickCount, Now);
         Kernel.Memory.UInt32(SharedUserData.At + SharedUserData.NtBuildNumber, 0xF000_0000 | (uint)build);
         Kernel.Memory.UInt32(SharedUserData.At + SharedUserData.NtMajorVersion, 10);
+        ProcessIdTable = Kernel.Allocate(8);
+        Kernel.Memory.Pointer(ProcessIdTable, Kernel.AddHandleTable(0, (Victim, Process), (Victim + 4, Thread)));
         DebuggerData = AddDebuggerData();
     }
+
+    /// <summary>The victim's thread ends, and with it the process; another has a handle to it, in a table of so many levels.</summary>
+    public void EndFor(string holder, int levels, bool toThread = false)
+    {
+        var layout = Kernel.Layout;
+        Kernel.Memory.Byte(Thread + layout.KThread.State, (int)ThreadState.Terminated);
+        Kernel.Memory.UInt32(Process + layout.DispatcherHeader.SignalState, 1);
+        var target = (toThread ? Thread : Process) - layout.ObjectHeader.Body;
+        Kernel.Memory.Pointer(Kernel.AddProcess(Holder, holder) + layout.EProcess.ObjectTable,
+            Kernel.AddHandleTable(levels, (0x4, File - layout.ObjectHeader.Body), (Handle, target), (levels == 0 ? Handle + 4 : 0x1004, File)));
+    }
+
+    /// <summary>The holder's process ID, and its handle.</summary>
+    public const int Holder = 1200;
+    public const ulong Handle = 0x84;
 
     public FakeKernel Kernel { get; }
 
@@ -48,6 +66,9 @@ internal sealed class DumpScene
 
     public KernelAddress Irp { get; }
 
+    /// <summary>PspCidTable.</summary>
+    public KernelAddress ProcessIdTable { get; }
+
     /// <summary>KDDEBUGGER_DATA64.</summary>
     public KernelAddress DebuggerData { get; }
 
@@ -57,20 +78,15 @@ internal sealed class DumpScene
     public void WaitedFor(uint ticks) => Kernel.Memory.UInt32(Thread + Kernel.Layout.KThread.WaitTime, Now - ticks);
 
     /// <summary>KDBG as memory that Windows did not write holds it: the kernel image gets the PDB's identity and the constants where its symbols have them.</summary>
-    public void EncodeDebuggerData(string pdb, NtSymbols symbols, ulong never, ulong always)
+    public void EncodeDebuggerData(PdbIdentity pdb, Func<string, uint?> symbols, ulong never, ulong always)
     {
-        const uint DebugRva = 0x7E00;
         var memory = Kernel.Memory;
-        memory.UInt32(FakeKernel.KernelBase + 0x80 + 0x88 + 48, DebugRva);
-        memory.UInt32(FakeKernel.KernelBase + 0x80 + 0x8C + 48, 28);
-        memory.UInt32(FakeKernel.KernelBase + DebugRva + 12, 2);
-        memory.UInt32(FakeKernel.KernelBase + DebugRva + 20, DebugRva + 0x20);
-        memory.Write(FakeKernel.KernelBase + DebugRva + 0x20, [.. "RSDS"u8, .. Guid.ParseExact(pdb[..32], "N").ToByteArray(), .. BitConverter.GetBytes(Convert.ToUInt32(pdb[32..], 16))]);
-        memory.UInt64(FakeKernel.KernelBase + symbols["KiWaitNever"]!.Value, never);
-        memory.UInt64(FakeKernel.KernelBase + symbols["KiWaitAlways"]!.Value, always);
+        Kernel.LinkedWith(FakeKernel.KernelBase, pdb);
+        memory.UInt64(FakeKernel.KernelBase + symbols("KiWaitNever")!.Value, never);
+        memory.UInt64(FakeKernel.KernelBase + symbols("KiWaitAlways")!.Value, always);
         for (var at = DebuggerData; at != DebuggerData + 0x380; at += 8)
         {
-            var word = BinaryPrimitives.ReverseEndianness(memory.UInt64(at) ^ always) ^ (FakeKernel.KernelBase.Value + symbols["KdpDataBlockEncoded"]!.Value);
+            var word = BinaryPrimitives.ReverseEndianness(memory.UInt64(at) ^ always) ^ (FakeKernel.KernelBase.Value + symbols("KdpDataBlockEncoded")!.Value);
             memory.UInt64(at, ulong.RotateRight(word, (byte)never) ^ never);
         }
     }
@@ -84,6 +100,7 @@ internal sealed class DumpScene
         Kernel.Memory.Pointer(at + 0x18, FakeKernel.KernelBase);
         Kernel.Memory.Pointer(at + 0x48, Kernel.Memory.LoadedModuleList);
         Kernel.Memory.Pointer(at + 0x50, Kernel.Memory.ActiveProcessHead);
+        Kernel.Memory.Pointer(at + 0x58, ProcessIdTable);
         uint[] offsets =
         [
             0, layout.KThread.Teb, layout.KThread.KernelStack, layout.KThread.InitialStack, layout.KThread.ApcState + layout.ApcState.Process, layout.KThread.State, 0, 0,

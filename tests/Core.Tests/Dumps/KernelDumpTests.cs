@@ -9,6 +9,8 @@ namespace Core.Tests.Dumps;
 /// <summary>The same memory out of every kind of file.</summary>
 public class KernelDumpTests
 {
+    private static readonly PdbIdentity Pdb = new("ntkrnlmp.pdb", Guid.ParseExact("89284D0CA6ACC8274B9A44BD5AF9290B", "N"), 1);
+
     private readonly DumpScene _scene = new();
 
     public static TheoryData<string> Kinds => [.. Files.Keys];
@@ -32,6 +34,12 @@ public class KernelDumpTests
         ["raw, without"] = (scene => scene.Dump(largeKernel: true).Raw(stub: false), "raw image of physical memory"),
     };
 
+    private static Examination Examined(byte[] file)
+    {
+        using var dump = KernelDump.Read(new FileBytes(file));
+        return Examination.Of(dump);
+    }
+
     [Theory]
     [MemberData(nameof(Kinds))]
     public void Every_kind_of_file_shows_the_memory_it_was_made_of(string name)
@@ -51,6 +59,60 @@ public class KernelDumpTests
             dump.TryRead(new KernelAddress(page), bytes).Should().BeTrue("{0:x} is in memory", page);
             bytes.Should().Equal(_scene.Kernel.Memory.PageAt(page));
         }
+    }
+
+    [Fact]
+    public void An_IRP_that_no_list_leads_to_is_found_by_its_pool_tag()
+    {
+        _scene.Kernel.Memory.ListHead(_scene.Thread + _scene.Kernel.Layout.EThread.IrpList);
+        Examination.Of(_scene.Kernel.Memory).Remains.Should().ContainSingle().Which.Standing.Should().Be(Standing.Unclear, "without physical memory there is nothing to search");
+        var remains = Examined(_scene.Dump(largeKernel: true, transition: 3).Bitmap(5)).Remains.Should().ContainSingle().Which;
+        remains.Standing.Should().Be(Standing.LikelyZombie);
+        remains.Zombie!.Stuck.Irp.Should().BeEquivalentTo(new { Address = _scene.Irp, List = "pool", Holder = "sample.sys" });
+        remains.Says.Should().EndWith("Not certain: the IRP is on no list and was found by its pool tag: it may be the remains of one.");
+    }
+
+    [Theory]
+    [InlineData("completed")]
+    [InlineData("freed")]
+    [InlineData("a copy of one")]
+    [InlineData("another thread's")]
+    public void What_is_left_of_an_IRP_is_not_taken_for_one(string what)
+    {
+        var (kernel, memory, layout) = (_scene.Kernel, _scene.Kernel.Memory, _scene.Kernel.Layout);
+        memory.ListHead(_scene.Thread + layout.EThread.IrpList);
+        if (what == "completed") kernel.SetCurrent(_scene.Irp, 2);
+        else if (what == "freed") memory.Byte(_scene.Irp - 0x10 + PoolHeaderLayout.PoolType, 0);
+        else if (what == "another thread's")
+        {
+            memory.Pointer(_scene.Irp + layout.Irp.Thread, _scene.Process);
+            memory.Pointer(_scene.Irp + layout.Irp.OriginalFileObject, kernel.AddFile(kernel.AddDevice("Other")));
+        }
+        else
+        {
+            var bytes = new byte[0x200];
+            memory.TryRead(_scene.Irp, bytes).Should().BeTrue();
+            memory.Write(kernel.AllocatePool("Irp ", 0x200), bytes);
+            memory.Write(_scene.Irp, new byte[0x100]);
+        }
+
+        Examined(_scene.Dump().Full()).Remains.Should().ContainSingle().Which.Should().Match<Remains>(r => r.Standing == Standing.Unclear && r.Process.Threads[0].Irps.Count == 0);
+    }
+
+    [Fact]
+    public void A_process_that_a_damaged_list_does_not_lead_to_is_found_by_its_pool_tag()
+    {
+        var (memory, layout) = (_scene.Kernel.Memory, _scene.Kernel.Layout);
+        // Both ends of the list break off before the victim.
+        memory.UInt64(_scene.Process - layout.ObjectHeader.Body, 0);
+        var links = _scene.Process + layout.EProcess.ActiveProcessLinks;
+        memory.Unlink(links);
+        var system = new KernelAddress(memory.UInt64(memory.ActiveProcessHead));
+        memory.Pointer(system, new KernelAddress(0xFFFFA0FF_00000000));
+        memory.UInt64(new KernelAddress(memory.UInt64(_scene.ProcessIdTable)) + HandleTableLayout.TableCode, 3);
+        var seen = Examined(_scene.Dump().Full());
+        seen.Notes.Should().Contain(note => note.Contains("the process list")).And.Contain(note => note.Contains("the table of process IDs is damaged"));
+        seen.Zombies.Should().ContainSingle().Which.Process.Should().BeEquivalentTo(new { Pid = DumpScene.Victim, FoundIn = "pool", Listed = false });
     }
 
     [Theory]
@@ -133,8 +195,7 @@ public class KernelDumpTests
     [Fact]
     public void An_encoded_debugger_data_block_is_decoded()
     {
-        const string Pdb = "89284D0CA6ACC8274B9A44BD5AF9290B1";
-        _scene.EncodeDebuggerData(Pdb, NtSymbols.OfPdb(Pdb), 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
+        _scene.EncodeDebuggerData(Pdb, name => NtSymbols.OfPdb(Pdb.Key)[name], 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
         using var dump = KernelDump.Read(new FileBytes(_scene.Dump().Full()));
         dump.Notes.Should().BeEmpty();
     }
@@ -142,9 +203,8 @@ public class KernelDumpTests
     [Fact]
     public void An_encoded_debugger_data_block_that_contradicts_the_table_refuses_the_file()
     {
-        const string Pdb = "89284D0CA6ACC8274B9A44BD5AF9290B1";
         _scene.Kernel.Memory.UInt16(_scene.DebuggerData + 0x29C, 0x60);
-        _scene.EncodeDebuggerData(Pdb, NtSymbols.OfPdb(Pdb), 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
+        _scene.EncodeDebuggerData(Pdb, name => NtSymbols.OfPdb(Pdb.Key)[name], 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
         Refusal().Should().Contain("KDBG").And.Contain("KTHREAD.KernelStack is at 0x60, not at 0x58");
     }
 

@@ -1,13 +1,12 @@
 using Scenarios.Tests.Scripts;
-using Xunit;
 
 namespace Scenarios.Tests.Debugger;
 
 /// <summary>
 /// Microsoft's debugger engine under Wine, as a second opinion on a dump: Debian's wine64 and gcc-mingw-w64-x86-64, and the package that tests/DbgEng names.
-/// For the tests of a class there is one Wine, in a folder outside the repository: a link to the whole file system is in it, which whoever looks for sources must not meet.
+/// Whoever uses it has a Wine of its own, in a folder outside the repository: a link to the whole file system is in it, which whoever looks for sources must not meet.
 /// </summary>
-public sealed class DbgEng : IAsyncLifetime
+public class DbgEng : IAsyncDisposable
 {
     private static readonly string[] Wines = ["/usr/lib/wine/wine64", "/usr/bin/wine64"];
 
@@ -44,6 +43,7 @@ public sealed class DbgEng : IAsyncLifetime
         ("WINEDLLOVERRIDES", "dbgeng,dbghelp,dbgcore,dbgmodel,msdia140=n;mscoree,mshtml=;winemenubuilder.exe,winedbg.exe="),
     ];
 
+    /// <summary>Once, before anything is asked. Nothing happens where something is not here.</summary>
     public async ValueTask InitializeAsync()
     {
         if (Lacks is not null) return;
@@ -54,6 +54,7 @@ public sealed class DbgEng : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         // Wine's servers go first. rm takes links away and never what they lead to.
         if (Lacks is null) await ScriptRun.Of("/bin/sh", ["-c", "\"$1\"/wineserver -k -w || true", "sh", Path.GetDirectoryName(Wine)!], _folder, InPrefix);
         if (!OperatingSystem.IsWindows()) await ScriptRun.Of("rm", ["-rf", _folder], "/");

@@ -11,8 +11,11 @@ using Xunit;
 namespace Scenarios.Tests.Debugger;
 
 /// <summary>Microsoft's debugger opens the dump of an emulated machine and sees what the verdict saw.</summary>
-public sealed partial class DebuggerTests(DbgEng debugger) : IClassFixture<DbgEng>, IDisposable
+public sealed partial class DebuggerTests(DebuggerTests.OneForAll debugger) : IClassFixture<DebuggerTests.OneForAll>, IDisposable
 {
+    /// <summary>One Wine for the tests of this class.</summary>
+    public sealed class OneForAll : DbgEng, IAsyncLifetime;
+
     private readonly Scratch _scratch = new();
 
     public void Dispose() => _scratch.Dispose();

@@ -23,6 +23,8 @@ internal readonly record struct Process(GuestMemory Memory, ulong Address)
 
     public DispatcherHeader Header => new(Memory, Address);
 
+    public ListHead ProfileListHead => new(Memory, Address + 0x18);
+
     public ulong DirectoryTableBase
     {
         get => Memory.ReadU64(Address + 0x28);
