@@ -31,7 +31,7 @@ public sealed class DiagnoseCommandTests : IDisposable
         run.Code.Should().Be(ExitCode.Unusable);
     }
 
-    [Theory]
+    [Theory(Timeout = 60_000)]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_pipe_that_nobody_writes_to_is_not_waited_for(bool throughALink)
@@ -41,7 +41,7 @@ public sealed class DiagnoseCommandTests : IDisposable
         (await ScriptRun.Of("mkfifo", [pipe], "/")).Code.Should().Be(0);
         if (throughALink) File.CreateSymbolicLink(pipe = _scratch["link"], _scratch["pipe"]);
 
-        var run = await Task.Run(() => CommandRun.Of("diagnose", pipe)).WaitAsync(TimeSpan.FromMinutes(1));
+        var run = await Task.Run(() => CommandRun.Of("diagnose", pipe), TestContext.Current.CancellationToken).WaitAsync(TestContext.Current.CancellationToken);
 
         run.Error.Should().Be($"driverfault: diagnose: {pipe} is empty, or a pipe or a device\n");
         run.Code.Should().Be(ExitCode.Unusable);
