@@ -75,6 +75,9 @@ public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
 /// <summary>The facts about the thread and its IRP by which a zombie is told; null: what was read says nothing either way.</summary>
 public static class ZombieFacts
 {
+    /// <summary>Not so of a wait that is like it but in a routine of another name: where one look is all there is, that is a likely zombie.</summary>
+    public const string OtherName = "a function that is known to wait for a cancelled IRP is on its stack";
+
     /// <summary>The wait itself.</summary>
     public static (string Name, bool? Holds) Waits(StuckThread? stuck) =>
         (stuck is { Hold: Hold.BlockedInDispatch, Thread.Alertable: true } ? "a thread waits in kernel mode, alertable, which no exit ends" : "a thread waits in kernel mode, not alertable", stuck?.WaitsForGood ?? false);
@@ -95,7 +98,7 @@ public static class ZombieFacts
             default:
                 yield return (stuck?.Irp is { List: "pool" } ? "an IRP that the thread sent, on no list any more" : "an IRP on the thread's or the file object's list", stuck?.Irp is not null);
                 yield return ("Irp.Cancel is set", stuck?.Irp?.Cancel ?? false);
-                if (stuck is { Inferred: true }) yield return ("it waits as the function does that waits for a cancelled IRP, which has no name here, or another", true);
+                if (stuck is { Inferred: true }) yield return (stuck.HasOtherName ? OtherName : "it waits as the function does that waits for a cancelled IRP, which has no name without symbols", !stuck.HasOtherName);
                 else yield return ($"{stuck?.Function ?? "a function that waits for a cancelled IRP"} is on its stack", OnStack(stuck?.Function is not null));
                 break;
         }
