@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Harness.Core.Files;
 using Harness.Core.Nt;
 
 namespace Harness.Core.Traces;
@@ -28,8 +29,8 @@ public sealed class TraceFile : IDisposable
     /// <exception cref="UnusableTraceException">It is no event trace log, or one of a kind that is not read; one line says which.</exception>
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
     public static TraceFile Open(string path) =>
-        // A session may still be writing it. Reads are of whole buffers already.
-        Read(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0));
+        // Reads are of whole buffers already.
+        Read(RegularFile.Open(path));
 
     /// <summary>The same from a stream that can seek; the trace owns it from then on.</summary>
     /// <exception cref="UnusableTraceException">It is no event trace log, or one of a kind that is not read.</exception>
