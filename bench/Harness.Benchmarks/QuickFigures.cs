@@ -17,6 +17,7 @@ internal static class QuickFigures
         Mix();
         Warm();
         Saved();
+        OpenPdb();
         ColdRun.Measure(Tell);
     }
 
@@ -72,6 +73,14 @@ internal static class QuickFigures
                 if (measured) Tell($"save_restore_{pages}_pages", "µs", times, seconds => seconds / together * 1e6);
             }
         }
+    }
+
+    private static void OpenPdb()
+    {
+        using var pdb = new LargePdb();
+        var times = new List<double>();
+        for (var turn = 0; turn < 60; turn++) times.Add(Seconds(() => pdb.Ask()));
+        Tell("open_pdb_15_mb", "ms", times, seconds => seconds * 1e3);
     }
 
     private static double Seconds(Action action)

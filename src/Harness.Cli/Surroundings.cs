@@ -11,8 +11,9 @@ namespace Harness.Cli;
 /// <param name="Targets">Every target, also those this machine lacks something for.</param>
 /// <param name="Command">How the user calls the command, ready to be pasted into a shell.</param>
 /// <param name="Results">The results folder when the user names none.</param>
+/// <param name="SymbolPath">_NT_SYMBOL_PATH; null when it is not set.</param>
 /// <param name="Debug">A failure of the harness itself is told with its stack.</param>
-internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Command, string Results, bool Debug)
+internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Command, string Results, string? SymbolPath, bool Debug)
 {
     /// <summary>The target of this name.</summary>
     /// <exception cref="UsageException">There is none, or this machine lacks something for it.</exception>
@@ -37,7 +38,7 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color
         if (OperatingSystem.IsWindows()) Console.OutputEncoding = Encoding.UTF8;
         return new Surroundings(
             Text(Console.OpenStandardOutput()), Text(Console.OpenStandardError()),
-            TakesColor(), TimeProvider.System, targets, CommandName(), ResultsFolder(), Environment.GetEnvironmentVariable("DRIVERFAULT_DEBUG") == "1");
+            TakesColor(), TimeProvider.System, targets, CommandName(), ResultsFolder(), Environment.GetEnvironmentVariable("_NT_SYMBOL_PATH"), Environment.GetEnvironmentVariable("DRIVERFAULT_DEBUG") == "1");
     }
 
     // The start scripts tell how they were called. PowerShell takes what is quoted for a string, unless an & calls it.

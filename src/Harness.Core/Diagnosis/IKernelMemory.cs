@@ -8,8 +8,15 @@ namespace Harness.Core.Diagnosis;
 /// </summary>
 public interface IKernelMemory
 {
-    /// <summary>NT build number, by which structure layouts are chosen (19041…).</summary>
+    /// <summary>NT build number (19041…).</summary>
     int Build { get; }
+
+    /// <summary>Where the fields of its structures lie: the table's row of the build, unless somebody knows better.</summary>
+    /// <exception cref="UnknownBuildException">No layouts are known for the build.</exception>
+    NtLayout Layout => NtLayout.ForBuild(Build);
+
+    /// <summary>Symbols of its images; null: names come from exports and the table.</summary>
+    ISymbols? Symbols => null;
 
     /// <summary>Address of nt!PsActiveProcessHead.</summary>
     KernelAddress ActiveProcessHead { get; }

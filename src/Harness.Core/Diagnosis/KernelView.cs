@@ -26,12 +26,12 @@ public sealed class KernelView
     public KernelView(IKernelMemory memory, long readLimit = KernelMemoryReader.DefaultReadLimit)
     {
         var reader = _memory = new KernelMemoryReader(memory, readLimit);
-        _layout = NtLayout.ForBuild(memory.Build);
+        _layout = memory.Layout;
         _processHead = memory.ActiveProcessHead;
         _processIds = memory.ProcessIdTable;
         _pages = memory as IPhysicalPages;
         _handles = new HandleTables(reader);
-        Modules = new LoadedModules(reader, _layout, memory.LoadedModuleList);
+        Modules = new LoadedModules(reader, _layout, memory.LoadedModuleList, memory.Symbols);
         Stacks = new StackUnwinder(reader, _layout, Modules);
         var names = new ObjectNames(reader, _layout, Modules);
         _irps = new IrpWalk(reader, _layout, Modules, names);

@@ -35,12 +35,14 @@ public sealed class LoadedModules
     private const uint NearestData = 0x1000;
 
     private readonly KernelMemoryReader _memory;
+    private readonly ISymbols? _pdbs;
     private NtSymbols? _symbols;
     private readonly Dictionary<LoadedModule, MappedImage> _images = new(ReferenceEqualityComparer.Instance);
 
-    internal LoadedModules(KernelMemoryReader memory, NtLayout layout, KernelAddress listHead)
+    internal LoadedModules(KernelMemoryReader memory, NtLayout layout, KernelAddress listHead, ISymbols? symbols)
     {
         _memory = memory;
+        _pdbs = symbols;
         All = Read(layout.LoadedModule, listHead);
     }
 
@@ -57,14 +59,15 @@ public sealed class LoadedModules
 
     /// <summary>"nt!KeWaitForSingleObject+0x18", "driver+0x1234", or the address.</summary>
     /// <remarks>
-    /// An export names an address only when it lies in the same function (.pdata): without a PDB "the nearest export below" is often
-    /// another function altogether, and a wrong name is worse than an offset.
+    /// The image's PDB names it where there is one. A public symbol or an export names an address only when it lies in the same function (.pdata):
+    /// "the nearest one below" is often another function altogether (static ones are not public), and a wrong name is worse than an offset.
     /// </remarks>
     public string Name(KernelAddress address)
     {
         if (Containing(address) is not { } module) return address.ToString();
         var rva = (uint)(address.Value - module.Base.Value);
-        return (Export(Image(module), rva) ?? (module.IsKernel ? Symbol(Image(module), rva) : null)) is var (start, name)
+        var image = Image(module);
+        return (OfPdb(image, rva) ?? Nearest(image, rva, image.ExportAtOrBelow) ?? (module.IsKernel ? Symbol(image, rva) : null)) is var (start, name)
             ? module.Name + "!" + name + (rva == start ? "" : "+" + HexText.Of(rva - start))
             : module.Name + "+" + HexText.Of(rva);
     }
@@ -99,6 +102,9 @@ public sealed class LoadedModules
         return image;
     }
 
+    private (uint Rva, string Name)? OfPdb(MappedImage image, uint rva) =>
+        _pdbs is not null && image.PdbIdentity is { } pdb && _pdbs.Find(pdb) is { } symbols ? Nearest(image, rva, symbols.NameOf) : null;
+
     /// <summary>Routines that nt doesn't export have names when the kernel is one of those whose symbols are known.</summary>
     private (uint Rva, string Name)? Symbol(MappedImage kernel, uint rva)
     {
@@ -108,17 +114,17 @@ public sealed class LoadedModules
         return begin <= rva && _symbols.At(begin) is { } name ? (begin, name) : null;
     }
 
-    private static (uint Rva, string Name)? Export(MappedImage image, uint rva)
+    private static (uint Rva, string Name)? Nearest(MappedImage image, uint rva, Func<uint, (uint Rva, string Name)?> atOrBelow)
     {
         if (image.Function(rva) is { } piece)
         {
             var primary = image.Primary(piece);
             // A piece that was moved away from its function has that function's name, not its neighbour's.
-            if (primary != piece) return primary.Begin <= rva && image.ExportAtOrBelow(primary.Begin) is { } whole && whole.Rva == primary.Begin ? whole : null;
-            return image.ExportAtOrBelow(rva) is { } inside && inside.Rva >= piece.Begin ? inside : null;
+            if (primary != piece) return primary.Begin <= rva && atOrBelow(primary.Begin) is { } whole && whole.Rva == primary.Begin ? whole : null;
+            return atOrBelow(rva) is { } inside && inside.Rva >= piece.Begin ? inside : null;
         }
 
-        if (image.ExportAtOrBelow(rva) is not { } near) return null;
+        if (atOrBelow(rva) is not { } near) return null;
         if (!image.HasFunctions) return near;
         return image.EndOfFunctionBelow(rva) <= near.Rva && rva - near.Rva < NearestData ? near : null;
     }

@@ -28,7 +28,8 @@ internal sealed class MappedImage
     private readonly (uint Rva, uint Size) _functions;
     private readonly (uint Rva, uint Size) _debug;
     private readonly (uint Rva, uint Size) _resources;
-    private string? _pdb;
+    private PdbIdentity? _pdb;
+    private bool _pdbIsRead;
     /// <summary>Address in the upper half, address of the name in the lower, so that they sort as they should.</summary>
     private ulong[]? _sortedExports;
 
@@ -65,7 +66,17 @@ internal sealed class MappedImage
     public string? ExportName => _exports.Size >= 0x28 && _memory.UInt32(_base + _exports.Rva + 0x0C) is { } name && name < _size ? _memory.AsciiString(_base + name, 64) : null;
 
     /// <summary>GUID and age of the image's PDB, as symbol servers spell them; "" when the image doesn't tell.</summary>
-    public string Pdb => _pdb ??= ReadPdb();
+    public string Pdb => PdbIdentity?.Key ?? "";
+
+    /// <summary>The image's PDB; null when it doesn't tell.</summary>
+    public PdbIdentity? PdbIdentity
+    {
+        get
+        {
+            if (!_pdbIsRead) (_pdb, _pdbIsRead) = (ReadPdb(), true);
+            return _pdb;
+        }
+    }
 
     /// <summary>IMAGE_FILE_HEADER.TimeDateStamp; null when the header cannot be read.</summary>
     public uint? TimeDateStamp { get; }
@@ -203,7 +214,7 @@ internal sealed class MappedImage
         return _memory.UInt16(pe + 0x18) is 0x20B && _memory.UInt32(pe + 0x84) is >= 4 ? pe + 0x88 : null;
     }
 
-    private string ReadPdb()
+    private PdbIdentity? ReadPdb()
     {
         Span<byte> record = stackalloc byte[24];
         for (uint i = 0; i < Math.Min(_debug.Size / DebugEntrySize, MostDebugEntries); i++)
@@ -211,10 +222,10 @@ internal sealed class MappedImage
             var entry = _base + _debug.Rva + (i * DebugEntrySize);
             if (_memory.UInt32(entry + 12) is not CodeView || _memory.UInt32(entry + 20) is not { } rva || rva == 0 || rva >= _size) continue;
             if (!_memory.TryRead(_base + rva, record) || BinaryPrimitives.ReadUInt32LittleEndian(record) != Rsds) continue;
-            return new Guid(record[4..20]).ToString("N").ToUpperInvariant() + BinaryPrimitives.ReadUInt32LittleEndian(record[20..]).ToString("X", CultureInfo.InvariantCulture);
+            return new PdbIdentity(Nt.PdbIdentity.FileName(_memory.AsciiString(_base + rva + 24, KernelMemoryReader.LongestString) ?? ""), new Guid(record[4..20]), BinaryPrimitives.ReadUInt32LittleEndian(record[20..]));
         }
 
-        return "";
+        return null;
     }
 
     /// <summary>The offset in the resources that the entry of a resource directory leads to; of several the first, or that of an identifier.</summary>

@@ -92,7 +92,7 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
     {
         var outstanding = thread.Irps.Where(IsOutstanding).ToList();
         var irp = outstanding.FirstOrDefault(i => i.Address == request) ?? outstanding.FirstOrDefault(i => i.Cancel) ?? outstanding.FirstOrDefault();
-        var waiter = thread.Stack.FirstOrDefault(f => ModuleOffset.Function(f.Name) is CancelAlertedRequest or CancelThreadIo or CleanupProcessResources);
+        var waiter = thread.Stack.FirstOrDefault(f => f.Module == ModuleOffset.Kernel && ModuleOffset.Function(f.Name) is CancelAlertedRequest or CancelThreadIo or CleanupProcessResources);
         var driver = InnermostDriver(thread.Stack);
 
         // The innermost of the two is the one that waits: a driver that waits inside IRP_MJ_CLEANUP has the rundown below it, and a driver

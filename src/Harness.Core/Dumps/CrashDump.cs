@@ -21,7 +21,7 @@ internal static class CrashDump
     public static bool Recognizes(FileBytes file) => Is(file, 0, "PAGEDU64");
 
     /// <exception cref="UnusableDumpException">It is not one whose memory can be read.</exception>
-    public static MachineMemory Read(FileBytes file)
+    public static MachineMemory Read(FileBytes file, ISymbols? symbols)
     {
         if (file.Length < HeaderSize) throw Truncated.At(HeaderSize, file.Length);
         var machine = file.UInt32(DumpHeaderLayout.MachineImageType)!.Value;
@@ -37,10 +37,8 @@ internal static class CrashDump
             DirectoryTable = file.UInt64(DumpHeaderLayout.DirectoryTableBase)!.Value,
         };
 
-        // An unknown build is said before anything that would only follow from it.
-        _ = NtLayout.ForBuild(build);
         var type = file.UInt32(DumpHeaderLayout.DumpType)!.Value;
-        return type switch
+        var found = type switch
         {
             1 => Paged(header, file, "complete memory dump", RunsOfHeader(file)),
             5 => Paged(header, file, "active memory dump (bitmap)", Bitmap(file, header.Notes)),
@@ -52,6 +50,7 @@ internal static class CrashDump
             3 => throw new UnusableDumpException("is a header-only dump: there is no memory in it; set the machine to write an automatic or kernel memory dump"),
             _ => throw new UnusableDumpException($"is a dump of the unknown type {type}; full, kernel, automatic, active and debugger-written dumps are read"),
         };
+        return KernelLayout.Known(found, symbols);
     }
 
     private static MachineMemory Paged(MachineMemory header, FileBytes file, string kind, PhysicalMemory physical)

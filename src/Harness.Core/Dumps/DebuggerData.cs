@@ -7,7 +7,7 @@ namespace Harness.Core.Dumps;
 
 /// <summary>
 /// KDDEBUGGER_DATA64 ("KDBG", wdbgexts.h): what the kernel tells debuggers about itself, and so a witness against the layout table. Memory that
-/// was not written by Windows holds it encoded; which constants undo that is known for the kernels in the symbol table.
+/// was not written by Windows holds it encoded; which constants undo that is known for the kernels in the symbol table and for those whose PDB is given.
 /// </summary>
 internal sealed class DebuggerData
 {
@@ -29,7 +29,7 @@ internal sealed class DebuggerData
     public KernelAddress ProcessIdTable => Pointer(KdDebuggerDataLayout.PspCidTable);
 
     /// <summary>The block at this address; null when there is none, and then <paramref name="why"/> is a clause.</summary>
-    public static DebuggerData? Read(KernelMemoryReader memory, KernelAddress at, MappedImage? kernel, out string why)
+    public static DebuggerData? Read(KernelMemoryReader memory, KernelAddress at, MappedImage? kernel, IImageSymbols? symbols, out string why)
     {
         why = "";
         var bytes = new byte[Length];
@@ -40,8 +40,9 @@ internal sealed class DebuggerData
         }
 
         if (IsPlain(bytes)) return new DebuggerData(bytes);
-        var symbols = NtSymbols.OfPdb(kernel?.Pdb ?? "");
-        if (kernel is null || symbols["KiWaitNever"] is not { } waitNever || symbols["KiWaitAlways"] is not { } waitAlways || symbols["KdpDataBlockEncoded"] is not { } encoded)
+        var table = NtSymbols.OfPdb(kernel?.Pdb ?? "");
+        uint? Symbol(string name) => symbols?.AddressOf(name) ?? table[name];
+        if (kernel is null || Symbol("KiWaitNever") is not { } waitNever || Symbol("KiWaitAlways") is not { } waitAlways || Symbol("KdpDataBlockEncoded") is not { } encoded)
         {
             why = $"is encoded, and the constants of this kernel (PDB {(kernel is { Pdb.Length: > 0 } ? kernel.Pdb : "unknown")}) are not known";
             return null;
@@ -59,7 +60,7 @@ internal sealed class DebuggerData
         return null;
     }
 
-    /// <summary>Where the table's layout says otherwise than the kernel does: "KTHREAD.KernelStack is at 0x58, not at 0x60"; null when they agree.</summary>
+    /// <summary>Where the layout says otherwise than the kernel does: "KTHREAD.KernelStack is at 0x58, not at 0x60"; null when they agree.</summary>
     public string? Contradicts(NtLayout layout)
     {
         (string Field, int At, uint Table)[] fields =

@@ -1,3 +1,5 @@
+using Harness.Core.Nt;
+
 namespace Harness.Core.Dumps;
 
 /// <summary>
@@ -20,7 +22,7 @@ internal static class ElfCore
 
     public static bool Recognizes(FileBytes file) => file.UInt32(0) == Magic;
 
-    public static MachineMemory Read(FileBytes file)
+    public static MachineMemory Read(FileBytes file, ISymbols? symbols)
     {
         if (file.Length < 0x40) throw Truncated.At(0x40, file.Length);
         if (file.Byte(4) is not 2 || file.UInt16(0x12) is not Amd64) throw new UnusableDumpException("is an ELF file, but not of an x64 machine");
@@ -41,7 +43,7 @@ internal static class ElfCore
             else if (type == Note) ReadNotes(file, offset, length, tables);
         }
 
-        return KernelSearch.Find(new RunMemory(file, runs), "ELF core of a machine", tables);
+        return KernelSearch.Find(new RunMemory(file, runs), "ELF core of a machine", tables, symbols);
     }
 
     private static void ReadNotes(FileBytes file, ulong at, ulong length, List<(ulong, int)> tables)

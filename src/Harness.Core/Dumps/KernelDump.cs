@@ -15,17 +15,19 @@ public sealed class KernelDump : IPhysicalPages, IDisposable
     private readonly FileBytes _file;
     private readonly MachineMemory _found;
 
-    private KernelDump(FileBytes file, MachineMemory found) => (_file, _found) = (file, found);
+    private KernelDump(FileBytes file, MachineMemory found, ISymbols? symbols) => (_file, _found, Symbols) = (file, found, symbols);
 
     /// <summary>Opens a file. What is read of it stays a few pages until somebody looks.</summary>
     /// <exception cref="UnusableDumpException">It is not kernel memory of a build that is known; one line says what it is.</exception>
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
-    public static KernelDump Open(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="symbols">Symbols of its images; null: the table's are all.</param>
+    public static KernelDump Open(string path, ISymbols? symbols = null)
     {
         var file = FileBytes.Open(path);
         try
         {
-            return Read(file);
+            return Read(file, symbols);
         }
         catch
         {
@@ -36,16 +38,16 @@ public sealed class KernelDump : IPhysicalPages, IDisposable
 
     /// <summary>The same from bytes; the dump owns them from then on.</summary>
     /// <exception cref="UnusableDumpException">It is not kernel memory of a build that is known.</exception>
-    public static KernelDump Read(FileBytes file)
+    public static KernelDump Read(FileBytes file, ISymbols? symbols = null)
     {
         try
         {
-            var found = CrashDump.Recognizes(file) ? CrashDump.Read(file)
-                : ElfCore.Recognizes(file) ? ElfCore.Read(file)
+            var found = CrashDump.Recognizes(file) ? CrashDump.Read(file, symbols)
+                : ElfCore.Recognizes(file) ? ElfCore.Read(file, symbols)
                 : ForeignFile.Recognize(file) is { } foreign ? throw new UnusableDumpException(foreign)
                 : file.Length < SmallestImage ? throw new UnusableDumpException("is no kind of memory dump that is known")
-                : KernelSearch.Find(new RunMemory(file, [new MemoryRun(0, (ulong)file.Length & ~0xFFFUL, 0)]), "raw image of physical memory", []);
-            var dump = new KernelDump(file, found);
+                : KernelSearch.Find(new RunMemory(file, [new MemoryRun(0, (ulong)file.Length & ~0xFFFUL, 0)]), "raw image of physical memory", [], symbols);
+            var dump = new KernelDump(file, found, symbols);
             dump.ProcessIdTable = LayoutCheck.Of(dump, found)?.ProcessIdTable ?? KernelAddress.Null;
             return dump;
         }
@@ -59,6 +61,11 @@ public sealed class KernelDump : IPhysicalPages, IDisposable
     public string Kind => _found.Kind;
 
     public int Build => _found.Build;
+
+    /// <summary>Of the kernel's own PDB where there is one, else the table's.</summary>
+    public NtLayout Layout => _found.Layout!;
+
+    public ISymbols? Symbols { get; }
 
     public KernelAddress ActiveProcessHead => _found.ActiveProcessHead;
 

@@ -22,7 +22,7 @@ internal static class KernelSearch
     private const ulong LowMemory = 0x10_0000;
 
     /// <exception cref="UnusableDumpException">No table leads to a kernel.</exception>
-    public static MachineMemory Find(RunMemory physical, string kind, IEnumerable<(ulong Table, int Levels)> told)
+    public static MachineMemory Find(RunMemory physical, string kind, IEnumerable<(ulong Table, int Levels)> told, ISymbols? symbols)
     {
         string? reason = null;
         var reasons = 0;
@@ -32,7 +32,7 @@ internal static class KernelSearch
             if (!tried.Add(candidate)) continue;
             if (tried.Count > MostTables) break;
             var memory = new PagedMemory(physical, new PageTables(physical, candidate.Table, candidate.Levels));
-            if (Look(memory, out var why) is { } found)
+            if (Look(memory, symbols, out var why) is { } found)
                 return found with { Kind = kind, Memory = memory, PhysicalBytes = physical.Size, DirectoryTable = candidate.Table };
             if (why is null) continue;
             reason ??= why;
@@ -81,20 +81,20 @@ internal static class KernelSearch
     public static int Levels(ulong cr4) => (cr4 & (1UL << 12)) != 0 ? 5 : 4;
 
     /// <summary>Null without a reason: nothing like Windows. Null with one: Windows, but something is missing.</summary>
-    private static MachineMemory? Look(PagedMemory memory, out string? why)
+    private static MachineMemory? Look(PagedMemory memory, ISymbols? pdbs, out string? why)
     {
         why = null;
-        var reader = new KernelMemoryReader(new Unnamed(memory), MostReads);
+        var reader = new KernelMemoryReader(new UnnamedMemory(memory), MostReads);
         if (reader.UInt32(SharedUserData.At + SharedUserData.NtMajorVersion) is not 10 || reader.UInt32(SharedUserData.At + SharedUserData.NtBuildNumber) is not { } number) return null;
         var build = (int)(number & 0xFFFF);
-        _ = NtLayout.ForBuild(build);
         if (Kernel(memory, reader) is not { } kernel)
         {
             why = $"its kernel image (build {build}) was not found";
             return null;
         }
 
-        var layout = NtLayout.ForBuild(build);
+        var known = KernelLayout.Known(new MachineMemory("", build, KernelAddress.Null, KernelAddress.Null), kernel, pdbs);
+        var layout = known.Layout!;
         var symbols = NtSymbols.OfPdb(kernel.Pdb);
         // The System process is the first on the list, so what lies before it is the head.
         if (kernel.Export("PsInitialSystemProcess") is not { } variable || reader.Pointer(variable) is not { } system
@@ -110,9 +110,9 @@ internal static class KernelSearch
             return null;
         }
 
-        return new MachineMemory("", build, head, modules) { DebuggerData = Symbol("KdDebuggerDataBlock") ?? KernelAddress.Null };
+        return known with { ActiveProcessHead = head, LoadedModuleList = modules, DebuggerData = Symbol("KdDebuggerDataBlock") ?? KernelAddress.Null };
 
-        KernelAddress? Symbol(string name) => symbols[name] is { } rva ? kernel.Base + rva : null;
+        KernelAddress? Symbol(string name) => (known.KernelSymbols?.AddressOf(name) ?? symbols[name]) is { } rva ? kernel.Base + rva : null;
     }
 
     private static MappedImage? Kernel(PagedMemory memory, KernelMemoryReader reader)
@@ -120,17 +120,5 @@ internal static class KernelSearch
         foreach (var page in memory.Tables.PresentPages(ImagesFrom, ImagesTo, MostSteps))
             if (MappedImage.At(reader, new(page)) is { ExportName: "ntoskrnl.exe" } kernel) return kernel;
         return null;
-    }
-
-    /// <summary>Memory whose lists are not known yet.</summary>
-    private sealed class Unnamed(VirtualMemory memory) : IKernelMemory
-    {
-        public int Build => 0;
-
-        public KernelAddress ActiveProcessHead => KernelAddress.Null;
-
-        public KernelAddress LoadedModuleList => KernelAddress.Null;
-
-        public bool TryRead(KernelAddress address, Span<byte> destination) => memory.TryRead(address, destination);
     }
 }

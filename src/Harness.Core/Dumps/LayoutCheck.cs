@@ -16,7 +16,7 @@ internal static class LayoutCheck
     public static DebuggerData? Of(KernelDump dump, MachineMemory found)
     {
         var memory = new KernelMemoryReader(dump);
-        var layout = NtLayout.ForBuild(found.Build);
+        var layout = found.Layout!;
         var kernel = KernelOf(memory, layout, found);
         var told = CheckDebuggerData(memory, layout, found, kernel);
         if (found.PhysicalBytes > 0) CheckLists(memory, layout, found);
@@ -29,7 +29,7 @@ internal static class LayoutCheck
     private static DebuggerData? CheckDebuggerData(KernelMemoryReader memory, NtLayout layout, MachineMemory found, MappedImage? kernel)
     {
         if (found.DebuggerData.IsNull) return null;
-        if (DebuggerData.Read(memory, found.DebuggerData, kernel, out var why) is not { } told)
+        if (DebuggerData.Read(memory, found.DebuggerData, kernel, found.KernelSymbols, out var why) is not { } told)
         {
             found.Notes.Add($"the kernel's debugger data block (KDBG) at {found.DebuggerData} {why}: the layout was checked against the lists only");
             return null;
@@ -62,5 +62,7 @@ internal static class LayoutCheck
         memory.Pointer(head) is not { } first || (first.IsKernel && (memory.Pointer(first + 8) is not { } back || back == head));
 
     private static UnusableDumpException Mismatch(MachineMemory found, string why) =>
-        new($"says it is of NT build {found.Build}, but its structures are laid out otherwise: {why}; the layout table (nt-offsets.json) needs that kernel's own offsets");
+        new(found.Layout!.IsOfSymbols
+            ? $"does not have the structures that its kernel's PDB tells of: {why}; the PDB or the dump is damaged"
+            : $"says it is of NT build {found.Build}, but its structures are laid out otherwise: {why}; the layout table (nt-offsets.json) needs that kernel's own offsets, or its PDB would help (--symbols)");
 }

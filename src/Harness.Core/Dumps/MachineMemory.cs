@@ -1,3 +1,4 @@
+using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 
 namespace Harness.Core.Dumps;
@@ -12,6 +13,12 @@ internal sealed record MachineMemory(string Kind, int Build, KernelAddress Activ
     private static readonly BlockMemory Nothing = new(new FileBytes([]), []);
 
     public VirtualMemory Memory { get; init; } = Nothing;
+
+    /// <summary>By which its structures are read; null until that is known.</summary>
+    public NtLayout? Layout { get; init; }
+
+    /// <summary>What the kernel's own PDB tells; null without one.</summary>
+    public IImageSymbols? KernelSymbols { get; init; }
 
     /// <summary>Bytes of physical memory in the file; 0 for one that holds virtual memory.</summary>
     public ulong PhysicalBytes { get; init; }
@@ -30,4 +37,16 @@ internal sealed record MachineMemory(string Kind, int Build, KernelAddress Activ
 
     /// <summary>What is wrong with the file, although it can be read.</summary>
     public List<string> Notes { get; } = [];
+}
+
+/// <summary>Memory whose build and lists are not known yet.</summary>
+internal sealed class UnnamedMemory(VirtualMemory memory) : IKernelMemory
+{
+    public int Build => 0;
+
+    public KernelAddress ActiveProcessHead => KernelAddress.Null;
+
+    public KernelAddress LoadedModuleList => KernelAddress.Null;
+
+    public bool TryRead(KernelAddress address, Span<byte> destination) => memory.TryRead(address, destination);
 }

@@ -214,6 +214,9 @@ public sealed class LoadedModuleLayout(LayoutFields entry)
     public uint BaseDllName { get; } = entry.Offset();
     public uint TimeDateStamp { get; } = entry.Offset();
     public uint CheckSum { get; } = entry.Offset();
+
+    /// <summary>DllBase, before the build is known: the same in every build of the table (public symbols).</summary>
+    public const uint DllBaseOfEveryBuild = 0x30;
 }
 
 /// <summary>_KPRCB.</summary>

@@ -20,6 +20,8 @@ internal sealed class LayoutTable
 
     public int Build { get; }
 
+    public bool IsOfSymbols { get; private init; }
+
     public IReadOnlyList<string> Assumed => _assumed;
 
     public LayoutFields this[string structure] => _structures[structure];
@@ -35,20 +37,47 @@ internal sealed class LayoutTable
 
         var own = alias ?? build;
         var table = new LayoutTable(int.Parse(own, CultureInfo.InvariantCulture));
+        table.Read(json, own);
+        return table;
+    }
+
+    /// <summary>The structures as the kernel's own symbols have them; of the file what no symbols tell, or what these leave out.</summary>
+    public static LayoutTable Of(int build, IImageSymbols symbols)
+    {
+        var table = new LayoutTable(build) { IsOfSymbols = true };
+        foreach (var name in OfSymbols) table._structures[name] = new LayoutFields(name, symbols);
+        table.Read(Embedded(), "");
+        return table;
+    }
+
+    private static readonly string[] OfSymbols =
+    [
+        "_KPROCESS", "_EPROCESS", "_KTHREAD", "_ETHREAD", "_KAPC_STATE", "_KAPC", "_KWAIT_BLOCK", "_DISPATCHER_HEADER", "_IRP", "_IO_STACK_LOCATION", "_DEVICE_OBJECT",
+        "_DRIVER_OBJECT", "_FILE_OBJECT", "_OBJECT_HEADER", "_KLDR_DATA_TABLE_ENTRY", "_KPRCB", "_KTRAP_FRAME",
+    ];
+
+    private void Read(byte[] json, string own)
+    {
         var reference = new Dictionary<string, LayoutFields>();
         var stable = new Dictionary<string, List<string>>();
         var reader = new Utf8JsonReader(json);
         reader.Read();
         while (NextProperty(ref reader, out var property))
         {
-            if (property is "builds") ReadBuilds(ref reader, own, table._structures, reference);
+            if (property is "builds") ReadBuilds(ref reader, own, _structures, reference);
             else if (property is "stable_14393_to_22631") ReadStable(ref reader, stable);
-            else if (property is "irp_flat_19041" or "io_stack_location_flat_19041" or "kswitch_frame_x64") table._structures[property] = ReadFields(ref reader, property);
+            else if (property is "irp_flat_19041" or "io_stack_location_flat_19041" or "kswitch_frame_x64") _structures[property] = ReadFields(ref reader, property);
             else reader.Skip();
         }
 
-        table.Assume(stable, reference);
-        return table;
+        // The members of these two structures' unions are asked for under names of their own.
+        if (IsOfSymbols)
+        {
+            _structures["irp_flat_19041"].Prefer(_structures["_IRP"]);
+            _structures["io_stack_location_flat_19041"].Prefer(_structures["_IO_STACK_LOCATION"]);
+        }
+
+        Assume(stable, reference);
     }
 
     /// <summary>A field that was the same from 14393 to 22631 and that this build's sources don't tell is taken to be there still.</summary>
@@ -56,7 +85,7 @@ internal sealed class LayoutTable
     {
         foreach (var (name, fields) in stable)
         {
-            if (!reference.TryGetValue(name, out var from)) continue;
+            if (!reference.TryGetValue(name, out var from) || (IsOfSymbols && !OfSymbols.Contains(name))) continue;
             if (!_structures.TryGetValue(name, out var own))
             {
                 _structures[name] = own = new LayoutFields(name);
@@ -166,30 +195,47 @@ public sealed class LayoutFields
 {
     private readonly string _structure;
     private readonly Dictionary<string, Field> _fields = [];
+    private IImageSymbols? _symbols;
+    private string _inSymbols;
 
-    internal LayoutFields(string structure) => _structure = structure;
+    internal LayoutFields(string structure, IImageSymbols? symbols = null) => (_structure, _inSymbols, _symbols) = (structure, structure, symbols);
+
+    /// <summary>What the symbols of another one tell goes before what this one has.</summary>
+    internal void Prefer(LayoutFields other) => (_inSymbols, _symbols) = (other._inSymbols, other._symbols);
 
     internal void Add(string name, BitField field) => _fields[name] = new Field(field);
 
     internal bool Borrow(string name, LayoutFields from) =>
-        from._fields.TryGetValue(name, out var field) && _fields.TryAdd(name, field);
+        from._fields.TryGetValue(name, out var field) && OfSymbols(name) is null && _fields.TryAdd(name, field);
 
     internal uint Size() => Offset("size");
 
     internal uint Offset([CallerMemberName] string name = "") =>
-        _fields.TryGetValue(name, out var field) ? field.Value.Offset : throw Missing(name);
+        Find(name)?.Offset ?? throw Missing(name);
 
     internal uint? OffsetIfKnown([CallerMemberName] string name = "") =>
-        _fields.TryGetValue(name, out var field) ? field.Value.Offset : null;
+        Find(name)?.Offset;
 
     internal BitField Bits([CallerMemberName] string name = "") =>
-        _fields.TryGetValue(name, out var field) && field.Value.Length > 0 ? field.Value : throw Missing(name);
+        Find(name) is { Length: > 0 } field ? field : throw Missing(name);
 
-    private InvalidDataException Missing(string name) => new($"nt-offsets.json has no {_structure}.{name}");
+    private BitField? Find(string name) => OfSymbols(name) ?? (_fields.TryGetValue(name, out var field) ? field.Value : null);
+
+    private BitField? OfSymbols(string name) =>
+        _symbols is null ? null : name != "size" ? _symbols.Field(_inSymbols, name) : _symbols.SizeOf(_inSymbols) is { } bytes ? new BitField(bytes, 0, 0) : null;
+
+    private UnknownFieldException Missing(string name) => new($"{_structure}.{name}");
 
     // A class: the code of a dictionary of references exists already, that of a dictionary of these would be compiled at every start.
     private sealed class Field(BitField value)
     {
         internal BitField Value { get; } = value;
     }
+}
+
+/// <summary>A field that neither the table nor the symbols have.</summary>
+internal sealed class UnknownFieldException(string field) : Exception($"neither nt-offsets.json nor the kernel's symbols have {field}")
+{
+    /// <summary>"_KTHREAD.WaitReason".</summary>
+    public string Field { get; } = field;
 }

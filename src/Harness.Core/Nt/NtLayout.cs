@@ -4,7 +4,8 @@ namespace Harness.Core.Nt;
 
 /// <summary>
 /// Where the fields of NT's structures lie in one build (x64), as <c>layout.KThread.WaitReason</c>: offsets in bytes, bit fields as
-/// <see cref="BitField"/>. The values come from the embedded table nt-offsets.json, whose "sources" name the public symbol tables.
+/// <see cref="BitField"/>. The values come from the embedded table nt-offsets.json, whose "sources" name the public symbol tables, or from the kernel's
+/// own PDB.
 /// </summary>
 public sealed class NtLayout
 {
@@ -14,6 +15,7 @@ public sealed class NtLayout
     private NtLayout(int build, LayoutTable table)
     {
         Build = build;
+        IsOfSymbols = table.IsOfSymbols;
         Assumed = table.Assumed;
         KProcess = new(table["_KPROCESS"]);
         EProcess = new(table["_EPROCESS"]);
@@ -44,6 +46,9 @@ public sealed class NtLayout
     /// </summary>
     public IReadOnlyList<string> Assumed { get; }
 
+    /// <summary>The kernel's own symbols gave it, and not the table.</summary>
+    public bool IsOfSymbols { get; }
+
     public KProcessLayout KProcess { get; }
     public EProcessLayout EProcess { get; }
     public KThreadLayout KThread { get; }
@@ -62,6 +67,27 @@ public sealed class NtLayout
     public PrcbLayout Prcb { get; }
     public TrapFrameLayout TrapFrame { get; }
     public SwitchFrameLayout SwitchFrame { get; }
+
+    /// <summary>
+    /// The layout that the kernel's own symbols give, of whatever build. What they leave out is taken from where it was in every build from 14393 to
+    /// 22631, as in the table, and is told in <see cref="Assumed"/>.
+    /// </summary>
+    /// <param name="build">The build's number.</param>
+    /// <param name="symbols">The symbols.</param>
+    /// <param name="lacks">When there is no layout: a field that they don't tell, "_KTHREAD.WaitReason".</param>
+    public static NtLayout? FromSymbols(int build, IImageSymbols symbols, out string? lacks)
+    {
+        lacks = null;
+        try
+        {
+            return new NtLayout(build, LayoutTable.Of(build, symbols));
+        }
+        catch (UnknownFieldException e)
+        {
+            lacks = e.Field;
+            return null;
+        }
+    }
 
     /// <summary>The layout of a build; releases that share another one's kernel (19045, 22631…) are known too.</summary>
     /// <exception cref="UnknownBuildException">The table doesn't hold the build: nothing of its memory can be understood.</exception>

@@ -14,16 +14,17 @@ namespace Harness.Core.Reports;
 /// <param name="BugCheck">Bug check code, "0x161" for a live dump; null when the file tells of none.</param>
 /// <param name="Processes">Processes on the active process list.</param>
 /// <param name="Modules">Loaded modules.</param>
+/// <param name="Symbols">The PDBs that were used: "ntkrnlmp.pdb 89284D0CA6ACC8274B9A44BD5AF9290B1".</param>
 /// <param name="Verdict">"zombie", "none", or "unclear": it cannot be told.</param>
 /// <param name="Terminated">Processes that were told to go and are still there.</param>
 /// <param name="Notes">What could not be read or contradicts itself.</param>
-public sealed record DiagnosisLine(string File, string Kind, int Build, string? BugCheck, int Processes, int Modules, string Verdict,
+public sealed record DiagnosisLine(string File, string Kind, int Build, string? BugCheck, int Processes, int Modules, IReadOnlyList<string> Symbols, string Verdict,
     IReadOnlyList<RemainsLine> Terminated, IReadOnlyList<string> Notes)
 {
     /// <summary>The line, without a line end.</summary>
     public static string Of(DiagnosedFile file, Examination seen) => JsonSerializer.Serialize(
         new DiagnosisLine(file.Path, file.Kind, file.Build, file.BugCheck is { } code ? HexText.Of(code) : null, seen.Processes, seen.Modules,
-            file.Verdict(seen), [.. seen.Remains.Select(RemainsLine.Of)], [.. file.Notes, .. seen.Notes]),
+            file.Symbols, file.Verdict(seen), [.. seen.Remains.Select(RemainsLine.Of)], [.. file.Notes, .. seen.Notes]),
         JsonLayout.OneLine.DiagnosisLine);
 }
 
@@ -82,8 +83,9 @@ public sealed record FactLine(string Name, bool? Holds);
 /// <param name="Build">NT build number.</param>
 /// <param name="BugCheck">Bug check code; null when the file tells of none.</param>
 /// <param name="HoldsKernel">It holds the machine's physical memory, and not only what one thread touched.</param>
+/// <param name="Symbols">The PDBs that were used, each with its name and key.</param>
 /// <param name="Notes">What is wrong with the file, although it can be read.</param>
-public sealed record DiagnosedFile(string Path, string Kind, int Build, uint? BugCheck, bool HoldsKernel, IReadOnlyList<string> Notes)
+public sealed record DiagnosedFile(string Path, string Kind, int Build, uint? BugCheck, bool HoldsKernel, IReadOnlyList<string> Symbols, IReadOnlyList<string> Notes)
 {
     /// <summary>"zombie"; "none" when nothing is missing and nothing open; else "unclear".</summary>
     public string Verdict(Examination seen) =>

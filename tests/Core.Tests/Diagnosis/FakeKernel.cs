@@ -31,10 +31,11 @@ internal sealed class FakeKernel
 
     /// <param name="build">Whose layouts.</param>
     /// <param name="exportsAll">False: nt exports what Windows does, and its own routines have no names.</param>
-    public FakeKernel(int build = 19041, bool exportsAll = true)
+    /// <param name="layout">Of a build that the table does not have.</param>
+    public FakeKernel(int build = 19041, bool exportsAll = true, NtLayout? layout = null)
     {
-        Memory = new FakeMemory(build);
-        Layout = NtLayout.ForBuild(build);
+        Memory = new FakeMemory(build, layout);
+        Layout = Memory.Layout;
         Memory.ActiveProcessHead = Allocate(16);
         Memory.LoadedModuleList = KernelBase + LoadedModuleListRva;
         Memory.ListHead(Memory.ActiveProcessHead);
@@ -106,6 +107,18 @@ internal sealed class FakeKernel
         Memory.UnicodeString(entry + Layout.LoadedModule.BaseDllName, Allocate(0x100), file);
         Memory.Append(Memory.LoadedModuleList, entry + Layout.LoadedModule.InLoadOrderLinks);
         return entry;
+    }
+
+    /// <summary>The debug directory of an image: it was linked with this PDB.</summary>
+    /// <param name="path">As the linker wrote it.</param>
+    public void LinkedWith(KernelAddress imageBase, PdbIdentity pdb, string? path = null)
+    {
+        var debug = (imageBase == KernelBase ? 0x8000u : 0x4000u) - 0x200;
+        Memory.UInt32(imageBase + 0x80 + 0x88 + 48, debug);
+        Memory.UInt32(imageBase + 0x80 + 0x8C + 48, 28);
+        Memory.UInt32(imageBase + debug + 12, 2);
+        Memory.UInt32(imageBase + debug + 20, debug + 0x20);
+        Memory.Write(imageBase + debug + 0x20, [.. "RSDS"u8, .. pdb.Guid.ToByteArray(), .. BitConverter.GetBytes(pdb.Age), .. Encoding.ASCII.GetBytes(path ?? pdb.Name), 0]);
     }
 
     public KernelAddress AddProcess(int pid, string image)

@@ -6,12 +6,16 @@ using Harness.Core.Nt;
 namespace Core.Tests.Diagnosis;
 
 /// <summary>Kernel memory made of pages that a test writes; a page nobody wrote is absent.</summary>
-internal sealed class FakeMemory(int build) : IKernelMemory
+internal sealed class FakeMemory(int build, NtLayout? layout = null) : IKernelMemory
 {
     private const ulong PageSize = 0x1000;
     private readonly Dictionary<ulong, byte[]> _pages = [];
 
     public int Build { get; set; } = build;
+
+    public NtLayout Layout => layout ?? NtLayout.ForBuild(Build);
+
+    public ISymbols? Symbols { get; set; }
 
     public KernelAddress ActiveProcessHead { get; set; }
 

@@ -15,9 +15,10 @@ internal sealed class DumpScene
 
     /// <param name="build">Whose layouts.</param>
     /// <param name="exportsAll">False: nt's own routines have no names.</param>
-    public DumpScene(int build = 19041, bool exportsAll = true)
+    /// <param name="layout">Of a build that the table does not have.</param>
+    public DumpScene(int build = 19041, bool exportsAll = true, NtLayout? layout = null)
     {
-        Kernel = new FakeKernel(build, exportsAll);
+        Kernel = new FakeKernel(build, exportsAll, layout);
         Kernel.AddThread(Kernel.AddProcess(4, "System"), 8);
         Kernel.AddThread(Kernel.AddProcess(100, "alive.exe"), 104);
         Process = Kernel.AddProcess(Victim, "victim.exe");
@@ -77,20 +78,15 @@ internal sealed class DumpScene
     public void WaitedFor(uint ticks) => Kernel.Memory.UInt32(Thread + Kernel.Layout.KThread.WaitTime, Now - ticks);
 
     /// <summary>KDBG as memory that Windows did not write holds it: the kernel image gets the PDB's identity and the constants where its symbols have them.</summary>
-    public void EncodeDebuggerData(string pdb, NtSymbols symbols, ulong never, ulong always)
+    public void EncodeDebuggerData(PdbIdentity pdb, Func<string, uint?> symbols, ulong never, ulong always)
     {
-        const uint DebugRva = 0x7E00;
         var memory = Kernel.Memory;
-        memory.UInt32(FakeKernel.KernelBase + 0x80 + 0x88 + 48, DebugRva);
-        memory.UInt32(FakeKernel.KernelBase + 0x80 + 0x8C + 48, 28);
-        memory.UInt32(FakeKernel.KernelBase + DebugRva + 12, 2);
-        memory.UInt32(FakeKernel.KernelBase + DebugRva + 20, DebugRva + 0x20);
-        memory.Write(FakeKernel.KernelBase + DebugRva + 0x20, [.. "RSDS"u8, .. Guid.ParseExact(pdb[..32], "N").ToByteArray(), .. BitConverter.GetBytes(Convert.ToUInt32(pdb[32..], 16))]);
-        memory.UInt64(FakeKernel.KernelBase + symbols["KiWaitNever"]!.Value, never);
-        memory.UInt64(FakeKernel.KernelBase + symbols["KiWaitAlways"]!.Value, always);
+        Kernel.LinkedWith(FakeKernel.KernelBase, pdb);
+        memory.UInt64(FakeKernel.KernelBase + symbols("KiWaitNever")!.Value, never);
+        memory.UInt64(FakeKernel.KernelBase + symbols("KiWaitAlways")!.Value, always);
         for (var at = DebuggerData; at != DebuggerData + 0x380; at += 8)
         {
-            var word = BinaryPrimitives.ReverseEndianness(memory.UInt64(at) ^ always) ^ (FakeKernel.KernelBase.Value + symbols["KdpDataBlockEncoded"]!.Value);
+            var word = BinaryPrimitives.ReverseEndianness(memory.UInt64(at) ^ always) ^ (FakeKernel.KernelBase.Value + symbols("KdpDataBlockEncoded")!.Value);
             memory.UInt64(at, ulong.RotateRight(word, (byte)never) ^ never);
         }
     }

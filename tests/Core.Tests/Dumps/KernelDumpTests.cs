@@ -9,6 +9,8 @@ namespace Core.Tests.Dumps;
 /// <summary>The same memory out of every kind of file.</summary>
 public class KernelDumpTests
 {
+    private static readonly PdbIdentity Pdb = new("ntkrnlmp.pdb", Guid.ParseExact("89284D0CA6ACC8274B9A44BD5AF9290B", "N"), 1);
+
     private readonly DumpScene _scene = new();
 
     public static TheoryData<string> Kinds => [.. Files.Keys];
@@ -193,8 +195,7 @@ public class KernelDumpTests
     [Fact]
     public void An_encoded_debugger_data_block_is_decoded()
     {
-        const string Pdb = "89284D0CA6ACC8274B9A44BD5AF9290B1";
-        _scene.EncodeDebuggerData(Pdb, NtSymbols.OfPdb(Pdb), 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
+        _scene.EncodeDebuggerData(Pdb, name => NtSymbols.OfPdb(Pdb.Key)[name], 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
         using var dump = KernelDump.Read(new FileBytes(_scene.Dump().Full()));
         dump.Notes.Should().BeEmpty();
     }
@@ -202,9 +203,8 @@ public class KernelDumpTests
     [Fact]
     public void An_encoded_debugger_data_block_that_contradicts_the_table_refuses_the_file()
     {
-        const string Pdb = "89284D0CA6ACC8274B9A44BD5AF9290B1";
         _scene.Kernel.Memory.UInt16(_scene.DebuggerData + 0x29C, 0x60);
-        _scene.EncodeDebuggerData(Pdb, NtSymbols.OfPdb(Pdb), 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
+        _scene.EncodeDebuggerData(Pdb, name => NtSymbols.OfPdb(Pdb.Key)[name], 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687);
         Refusal().Should().Contain("KDBG").And.Contain("KTHREAD.KernelStack is at 0x60, not at 0x58");
     }
 

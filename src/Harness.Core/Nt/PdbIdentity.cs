@@ -1,0 +1,29 @@
+using System.Globalization;
+
+namespace Harness.Core.Nt;
+
+/// <summary>Which PDB an image was linked with: the CodeView record (RSDS) of its debug directory ("PE Format", Microsoft Learn).</summary>
+/// <param name="Name">The file's name without its folders: "ntkrnlmp.pdb"; "" when the record's name cannot be read or is none.</param>
+/// <param name="Guid">Equal in the image and in the PDB.</param>
+/// <param name="Age">Counts the PDB's writings; equal in the image and in the PDB's debug information.</param>
+public readonly record struct PdbIdentity(string Name, Guid Guid, uint Age)
+{
+    /// <summary>As symbol servers spell it: the GUID's 32 digits and the age, "89284D0CA6ACC8274B9A44BD5AF9290B1".</summary>
+    public string Key => Guid.ToString("N").ToUpperInvariant() + Age.ToString("X", CultureInfo.InvariantCulture);
+
+    /// <summary>"ntkrnlmp.pdb 89284D0CA6ACC8274B9A44BD5AF9290B1".</summary>
+    public override string ToString() => Name + " " + Key;
+
+    /// <summary>
+    /// A path's last component, if that can be a file's name on any system. Linkers write the path of the machine that built the image, and a dump
+    /// may hold anything: separators, drives, "..", devices' characters and what is no ASCII text make it "".
+    /// </summary>
+    public static string FileName(string path)
+    {
+        var name = path[(path.AsSpan().LastIndexOfAny('/', '\\') + 1)..];
+        return name.Length is 0 or > LongestName || name.StartsWith('.') || name.AsSpan().ContainsAny(Forbidden) || name.AsSpan().ContainsAnyExceptInRange(' ', '~') ? "" : name;
+    }
+
+    private const int LongestName = 128;
+    private const string Forbidden = "\"*:<>?|%";
+}
