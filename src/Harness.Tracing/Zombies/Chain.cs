@@ -41,7 +41,7 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
         if (!explained && !requested) return Unheld(process, all);
         var answer = facts.Exists(fact => fact.Holds == false) ? Answer.CannotTell : explained && facts.TrueForAll(fact => fact.Holds == true) ? Answer.Proven : Answer.ConsistentWith;
         var driver = held.OwnFrame ?? (held.Hold == Hold.BlockedInDispatch && held.InDispatch is var (call, routine) ? names.ModuleOf(routine, call.Since) : held.Requests.Select(DriverOf).FirstOrDefault());
-        var says = new ChainText(process, held, driver, ThreadOf).Told;
+        var says = new ChainText(process, held, driver, held.Requests.Count(request => DriverOf(request) == driver), ThreadOf).Told;
         var doubts = string.Join("; ", facts.Where(fact => fact.Holds is null).Select(fact => fact.Name));
         var against = string.Join("; ", facts.Where(fact => fact.Holds == false).Select(fact => fact.Name));
         if (against.Length > 0) says += $" Not so: {against}.";

@@ -5,9 +5,9 @@ using Harness.Core.Traces;
 namespace Harness.Tracing.Zombies;
 
 /// <summary>What keeps a process, in sentences.</summary>
-internal sealed class ChainText(FollowedProcess process, HeldThread held, string? driver, Func<FollowedThread?, TracedThread> named)
+internal sealed class ChainText(FollowedProcess process, HeldThread wait, string? driver, int heldByDriver, Func<FollowedThread?, TracedThread> named)
 {
-    public string Told => $"{Who(process)} {(process.Ended is null && held.Past is null or { Times: > 1 } && process.Ended is null ? "has been" : "was")} held for {Span(held.Total)} after its end was asked for: {Blame}. {Wait}{Irp}{Ending}";
+    public string Told => $"{Who(process)} {(process.Ended is null ? "has been" : "was")} held for {Span(wait.Total)} after its end was asked for: {Blame}. {Wait}{Irp}{Ending}";
 
     public static string Who(FollowedProcess process) => process.Image.Length > 0 ? $"'{process.Image}' (pid {process.Pid})" : $"pid {process.Pid}";
 
@@ -15,33 +15,33 @@ internal sealed class ChainText(FollowedProcess process, HeldThread held, string
     {
         get
         {
-            var count = held.Requests.Count == 1 ? "1 IRP" : held.Requests.Count == 0 ? "an IRP" : $"{held.Requests.Count} IRPs";
+            var count = heldByDriver == 1 ? "1 IRP" : heldByDriver == 0 ? "an IRP" : $"{heldByDriver} IRPs";
             var who = driver ?? "a driver that the trace does not name";
-            return held.Hold switch
+            return wait.Hold switch
             {
                 Hold.NoCancelRoutine => $"{who} holds {count} without a cancel routine",
-                Hold.CancelRoutineDidNotComplete => $"{who} holds {count} whose cancel routine ran and did not complete {(held.Requests.Count > 1 ? "them" : "it")}",
-                Hold.Rundown when held.Function == StuckThread.CleanupProcessResources => $"{who} holds {count} that the closing of its handles waits for",
+                Hold.CancelRoutineDidNotComplete => $"{who} holds {count} whose cancel routine ran and did not complete {(heldByDriver > 1 ? "them" : "it")}",
+                Hold.Rundown when wait.Function == StuckThread.CleanupProcessResources => $"{who} holds {count} that the closing of its handles waits for",
                 Hold.Rundown => $"{who} holds {count} that its rundown waits for",
                 Hold.BlockedInDispatch => $"{who} waits in kernel mode on its caller's thread",
-                Hold.UncancellableRequest => $"{who} holds {count} ({held.Requests[0].Major.NtName()}) that nobody cancels",
+                Hold.UncancellableRequest => $"{who} holds {count} ({wait.Requests[0].Major.NtName()}) that nobody cancels",
                 _ => $"{who} has not completed {count}",
             };
         }
     }
 
-    private string Wait => held.Polls
-        ? $"Thread {held.Thread.Tid} waits{InFunction}: ({held.Reason}), {held.Past!.Times} times, {Span(held.Total / held.Past.Times)} each."
-        : held.Past is null ? $"Thread {held.Thread.Tid} waits{InFunction}: ({held.Reason}), and has not run for {Span(held.TimeSinceLast)}."
-        : $"Thread {held.Thread.Tid} waited{InFunction}: ({held.Reason}).";
+    private string Wait => wait.Polls
+        ? $"Thread {wait.Thread.Tid} {(process.Ended is null ? "waits" : "waited")}{InFunction}: ({wait.Reason}), {wait.Past!.Times} times, {Span(wait.Total / wait.Past.Times)} each."
+        : wait.Past is null ? $"Thread {wait.Thread.Tid} waits{InFunction}: ({wait.Reason}), and has not run for {Span(wait.TimeSinceLast)}."
+        : $"Thread {wait.Thread.Tid} waited{InFunction}: ({wait.Reason}).";
 
-    private string InFunction => held.Function is { } function ? $" in {function}" : "";
+    private string InFunction => wait.Function is { } function ? $" in {function}" : "";
 
     private string Irp
     {
         get
         {
-            var request = held.Hold == Hold.BlockedInDispatch && held.InDispatch is var (call, _) ? call : held.Requests.Count > 0 ? held.Requests[0] : null;
+            var request = wait.Hold == Hold.BlockedInDispatch && wait.InDispatch is var (call, _) ? call : wait.Requests.Count > 0 ? wait.Requests[0] : null;
             if (request is null) return "";
             return $" {new KernelAddress(request.Address)} ({request.Major.NtName()}) was sent by thread {request.Owner?.Tid ?? -1} at {Spelled.Clock(Chain.Time(request.Since))}.";
         }
@@ -51,12 +51,12 @@ internal sealed class ChainText(FollowedProcess process, HeldThread held, string
     {
         get
         {
-            var released = held.Requests.FirstOrDefault(request => request.Completed is not null);
+            var over = wait.Past?.Until ?? double.PositiveInfinity;
+            var released = wait.Requests.FirstOrDefault(request => request.Completed <= over);
             var text = released is null ? "" : $" It was completed at {Spelled.Clock(Chain.Time(released.Completed!.Value))} on {Thread(released.CompletedBy)}.";
-            if (held.Past is { Times: 1, Ready: { } ready }) text += ready is { InDpc: false, By: not null } && ready.By == released?.CompletedBy ? " That made the thread ready." : $" The thread was made ready by {(ready.InDpc ? "a DPC on " : "")}{Thread(ready.By)}.";
+            if (wait.Past is { Times: 1, Ready: { } ready }) text += ready is { InDpc: false, By: not null } && ready.By == released?.CompletedBy ? " That made the thread ready." : $" The thread was made ready by {(ready.InDpc ? "a DPC on " : "")}{Thread(ready.By)}.";
             if (process.Ended is not { } ended) return text;
-            if (released is null && held.Requests.Count > 0 && held.Hold == Hold.Rundown) text += " The IRP was not completed.";
-            return text + $" The process went {Span(ended - process.Asked!.Value)} after its end was asked for.";
+            return $"{text} The process went {Span(ended - process.Asked!.Value)} after its end was asked for{(released is null && wait.Requests.Count > 0 ? ", and the IRP was not complete" : "")}.";
         }
     }
 

@@ -42,6 +42,7 @@ internal sealed class FollowedProcess(int pid, string image)
     /// <summary>An IRP of its threads is complete.</summary>
     public void Complete(FollowedRequest request)
     {
-        if (Asked is { } asked && request.Completed - Math.Max(asked, request.Since) >= StuckThread.Soonest.TotalMilliseconds && _lateRequests.Count < MostRequests) _lateRequests.Add(request);
+        // Of a process that has ended, what is not complete was listed then.
+        if (Ended is null && Asked is { } asked && request.Completed - Math.Max(asked, request.Since) >= StuckThread.Soonest.TotalMilliseconds && _lateRequests.Count < MostRequests) _lateRequests.Add(request);
     }
 }

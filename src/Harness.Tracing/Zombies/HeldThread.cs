@@ -22,8 +22,8 @@ internal sealed class HeldThread
         TimeSinceLast = past is null ? end - thread.OutAt : past.Until - past.LastOut;
         Stack = names.Of(past?.Stack, past?.Until ?? end);
         InDispatch = process.Ended is null && thread.InDispatch is var (call, routine) && ModuleOffset.IsDriver(names.ModuleOf(routine, call.Since)) ? (call, routine) : null;
-        var own = process.Requests.Where(request => request.Owner == thread && IsOfThisWait(request)).ToList();
-        Requests = own.Count > 0 ? own : [.. process.Requests.Where(IsOfThisWait)];
+        Requests = [.. process.Requests.Where(IsOfThisWait).OrderByDescending(request => request.Owner == thread)];
+        OwnsRequest = Requests.Count > 0 && Requests[0].Owner == thread;
         (Hold, Function) = Explain();
     }
 
@@ -43,8 +43,11 @@ internal sealed class HeldThread
 
     public IReadOnlyList<string> Stack { get; }
 
-    /// <summary>IRPs that were not completed as long as it waited: its own or, if it has none, those of its process.</summary>
+    /// <summary>IRPs of its process that were not completed as long as it waited, its own first.</summary>
     public IReadOnlyList<FollowedRequest> Requests { get; }
+
+    /// <summary>It sent one of them itself.</summary>
+    public bool OwnsRequest { get; }
 
     /// <summary>The dispatch routine of a driver that it called and that has not returned.</summary>
     public (FollowedRequest Request, ulong Routine)? InDispatch { get; }
@@ -67,7 +70,7 @@ internal sealed class HeldThread
     public static IReadOnlyList<HeldThread> Of(FollowedProcess process, double end, FrameNames names) =>
     [
         .. process.Threads.SelectMany(thread => Of(thread, end, names))
-            .OrderBy(held => held.Hold == Hold.Unexplained).ThenBy(held => held.Requests.Count == 0).ThenBy(held => held.Function is null).ThenByDescending(held => held.Total).ThenBy(held => held.Thread.Tid),
+            .OrderBy(held => held.Hold == Hold.Unexplained).ThenBy(held => held.Requests.Count == 0).ThenBy(held => !held.OwnsRequest).ThenBy(held => held.Function is null).ThenByDescending(held => held.Total).ThenBy(held => held.Thread.Tid),
     ];
 
     private static IEnumerable<HeldThread> Of(FollowedThread thread, double end, FrameNames names)
@@ -100,14 +103,14 @@ internal sealed class HeldThread
             }, function);
         }
 
-        if (Requests.Any(request => request.Major is IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close) && Reason == WaitReason.Executive)
+        if (Requests.Any(request => request.Owner == Thread && request.Major is IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close) && Reason == WaitReason.Executive)
             return (Hold.UncancellableRequest, Stack.Select(ModuleOffset.Function).FirstOrDefault(frame => frame is ParseDevice or "nt!IopCloseFile" or "nt!IopDeleteFile"));
         if (Stack.Count > 0 && !IsUnnamed) return (Hold.Unexplained, null);
         if (Past is null && InDispatch is not null) return (Hold.BlockedInDispatch, null);
         return (Reason switch
         {
             // The exit APC ended the wait for the request, and the thread began another that nothing ends.
-            WaitReason.Executive when Requests.Count > 0 && !Polls && Thread.RanAfter && Since >= _asked => Hold.NoCancelRoutine,
+            WaitReason.Executive when OwnsRequest && !Polls && Thread.RanAfter && Since >= _asked => Hold.NoCancelRoutine,
             // Handles are being closed, and the file object of this request among them.
             WaitReason.DelayExecution when Requests.Any(request => Thread.Process!.CleanedUp.Contains(request.File)) => Hold.Rundown,
             _ => Hold.Unexplained,
