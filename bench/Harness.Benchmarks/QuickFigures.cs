@@ -18,6 +18,7 @@ internal static class QuickFigures
         Warm();
         Saved();
         OpenPdb();
+        Traces();
         ColdRun.Measure(Tell);
     }
 
@@ -81,6 +82,18 @@ internal static class QuickFigures
         var times = new List<double>();
         for (var turn = 0; turn < 60; turn++) times.Add(Seconds(() => pdb.Ask()));
         Tell("open_pdb_15_mb", "ms", times, seconds => seconds * 1e3);
+    }
+
+    private static void Traces()
+    {
+        using var traces = new TraceReading();
+        foreach (var (name, read) in ((string, Func<long>)[])[("trace_read", traces.Read), ("trace_inflate", traces.Inflate), ("trace_through_traceevent", traces.ThroughTraceEvent)])
+        {
+            long events = 0;
+            var times = new List<double>();
+            for (var turn = 0; turn < 7; turn++) times.Add(Seconds(() => events = read()));
+            Tell(name, "million events/s", times, seconds => events / seconds / 1e6);
+        }
     }
 
     private static double Seconds(Action action)
