@@ -85,7 +85,7 @@ public sealed class BrokenTraceTests
     public void The_header_of_the_file(int at, uint value, string says) => Rules(Change(Released.Value, FirstRecord + 32 + at, value)).Should().Contain(rule => rule.Contains(says, StringComparison.Ordinal));
 
     [Theory]
-    [InlineData(5, 36, 8, 0u, "time goes back")]
+    [InlineData(5, 36, 8, 2u, "time goes back")]
     [InlineData(5, 36, 16, 0xFFFFu, "thread 65535 runs, and nobody made it ready")]
     [InlineData(5, 36, 20, 0xFFFFu, "old thread 65535, but 0 ran there")]
     [InlineData(5, 50, 16, 0xFFFFu, "thread 65535 is not known")]
@@ -104,7 +104,7 @@ public sealed class BrokenTraceTests
     [InlineData(5, 2, 36, 0xFFFCu, "thread 65532 is not known")]
     [InlineData(3, 2, 40, 0xFFFCu, "process 65532 is not there")]
     [InlineData(20, 4, 16, 1u, "an image that is not there")]
-    [InlineData(5, 4, 20, 0xFFFCu, "thread 65532 is not known")]
+    [InlineData(5, 4, 36, 0xFFFCu, "thread 65532 is not known")]
     public void What_an_event_tells(int group, int type, int at, uint value, string says) =>
         Rules(Change(Released.Value, First(group, type).At + at, value)).Should().Contain(rule => rule.Contains(says, StringComparison.Ordinal));
 
@@ -121,12 +121,12 @@ public sealed class BrokenTraceTests
     public void A_process_that_the_last_rundown_forgot() => Rules(LeaveOut(e => e.Kind == (3, 4) && e.U32(8) != 0)).Should().Contain(rule => rule.EndsWith("is not listed (event 0/8 at " + Last(0, 8).Time + ")", StringComparison.Ordinal));
 
     /// <summary>The first such event of the released trace.</summary>
-    private static TraceEvent First(int group, int type) => new TraceRecords(Released.Value).Events.First(e => e.Kind == (group, type));
+    private static LoggedEvent First(int group, int type) => new TraceRecords(Released.Value).Events.First(e => e.Kind == (group, type));
 
-    private static TraceEvent Last(int group, int type) => new TraceRecords(Released.Value).Events.Last(e => e.Kind == (group, type));
+    private static LoggedEvent Last(int group, int type) => new TraceRecords(Released.Value).Events.Last(e => e.Kind == (group, type));
 
     /// <summary>The released trace without the first event of this kind, and without the stack that goes with it; the buffer is closed over the gap.</summary>
-    private static byte[] LeaveOut(Func<TraceEvent, bool> which, bool alone = false)
+    private static byte[] LeaveOut(Func<LoggedEvent, bool> which, bool alone = false)
     {
         var file = Released.Value.ToArray();
         var events = new TraceRecords(file).Events;

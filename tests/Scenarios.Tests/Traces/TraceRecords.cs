@@ -24,7 +24,7 @@ internal sealed class TraceRecords
 
     private readonly byte[] _file;
     private readonly List<TraceBuffer> _buffers = [];
-    private readonly List<TraceEvent> _events = [];
+    private readonly List<LoggedEvent> _events = [];
 
     public TraceRecords(byte[] file)
     {
@@ -39,7 +39,7 @@ internal sealed class TraceRecords
     public List<string> Broken { get; } = [];
 
     /// <summary>In the order of their times; the header's buffer is not among them.</summary>
-    public IReadOnlyList<TraceEvent> Events => _events;
+    public IReadOnlyList<LoggedEvent> Events => _events;
 
     public int Processors { get; private set; }
 
@@ -84,14 +84,14 @@ internal sealed class TraceRecords
             var (group, type) = full ? (-1, _file[at + 4]) : (_file[at + 7], _file[at + 6]);
             var version = full ? U16(at + 6) : U16(at);
             var system = header != 0x11;
-            var found = new TraceEvent(name, buffer, at, group, type, version, I64(at + (system ? 16 : 8)), system ? I32(at + 8) : -1, system ? I32(at + 12) : -1, _file.AsMemory(at + least, size - least));
+            var found = new LoggedEvent(name, buffer, at, group, type, version, I64(at + (system ? 16 : 8)), system ? I32(at + 8) : -1, system ? I32(at + 12) : -1, _file.AsMemory(at + least, size - least));
             buffer.Events.Add(found);
             Shape(found, header);
             at += Padded(size);
         }
     }
 
-    private void Shape(TraceEvent e, int header)
+    private void Shape(LoggedEvent e, int header)
     {
         if (e.Group < 0)
         {
@@ -116,7 +116,7 @@ internal sealed class TraceRecords
     }
 
     /// <summary>The payload is a fixed part, texts (a: ANSI, u: UTF-16), fixed parts, and nothing more.</summary>
-    private static bool Walk(TraceEvent e, int at, string parts)
+    private static bool Walk(LoggedEvent e, int at, string parts)
     {
         foreach (var part in parts)
         {
@@ -202,7 +202,7 @@ internal sealed class TraceRecords
 /// <summary>A buffer of the file.</summary>
 internal sealed record TraceBuffer(string Name, int At, int Size, int Saved, long Flushed, long Sequence, int Processor)
 {
-    public List<TraceEvent> Events { get; } = [];
+    public List<LoggedEvent> Events { get; } = [];
 }
 
 /// <summary>A record.</summary>
@@ -216,7 +216,7 @@ internal sealed record TraceBuffer(string Name, int At, int Size, int Saved, lon
 /// <param name="Thread">-1: the header has none.</param>
 /// <param name="Process">-1: the header has none.</param>
 /// <param name="Payload">What follows the header.</param>
-internal sealed record TraceEvent(string Name, TraceBuffer Buffer, int At, int Group, int Type, int Version, long Time, int Thread, int Process, ReadOnlyMemory<byte> Payload)
+internal sealed record LoggedEvent(string Name, TraceBuffer Buffer, int At, int Group, int Type, int Version, long Time, int Thread, int Process, ReadOnlyMemory<byte> Payload)
 {
     public int Processor => Buffer.Processor;
 
@@ -230,6 +230,8 @@ internal sealed record TraceEvent(string Name, TraceBuffer Buffer, int At, int G
     public ulong U64(int at) => BinaryPrimitives.ReadUInt64LittleEndian(Payload.Span[at..]);
 
     public byte U8(int at) => Payload.Span[at];
+
+    public Guid Guid(int at) => new(Payload.Span.Slice(at, 16));
 
     public string Ansi(int at) => Encoding.Latin1.GetString(Payload.Span[at..][..Payload.Span[at..].IndexOf((byte)0)]);
 

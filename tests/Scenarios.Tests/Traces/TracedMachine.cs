@@ -13,8 +13,8 @@ internal sealed class TracedMachine
     private readonly Dictionary<uint, ThreadSeen> _threads = [];
     private readonly HashSet<(uint Process, ulong Base, ulong Size)> _images = [];
     private readonly Dictionary<int, uint> _running = [];
-    private readonly Dictionary<uint, (TraceEvent Call, uint Thread)> _calls = [], _completions = [];
-    private readonly Dictionary<int, TraceEvent> _wantsStack = [];
+    private readonly Dictionary<uint, (LoggedEvent Call, uint Thread)> _calls = [], _completions = [];
+    private readonly Dictionary<int, LoggedEvent> _wantsStack = [];
     private readonly HashSet<uint> _numbers = [];
     private readonly HashSet<object> _listed = [];
     private int _rundown;
@@ -32,7 +32,7 @@ internal sealed class TracedMachine
     /// <summary>A kernel event by its fields' names, for stories.</summary>
     public uint Running(int processor) => _running.GetValueOrDefault(processor);
 
-    private void Follow(TraceEvent e)
+    private void Follow(LoggedEvent e)
     {
         if (_wantsStack.Remove(e.Processor, out var of))
         {
@@ -116,7 +116,7 @@ internal sealed class TracedMachine
         }
     }
 
-    private void Switch(TraceEvent e)
+    private void Switch(LoggedEvent e)
     {
         var (next, old, reason, state) = (e.U32(0), e.U32(4), e.U8(12), e.U8(14));
         Rule(next != old, e, "from a thread to itself");
@@ -138,11 +138,11 @@ internal sealed class TracedMachine
         _running[e.Processor] = next;
     }
 
-    private void Stack(TraceEvent e)
+    private void Stack(LoggedEvent e)
     {
         var (process, thread) = (e.U32(8), e.U32(12));
         Rule(thread == _running.GetValueOrDefault(e.Processor), e, $"a stack of thread {thread}, but {_running.GetValueOrDefault(e.Processor)} runs there");
-        Rule(thread == 0 || Known(e, thread)?.Process == process, e, $"thread {thread} is not of process {process}");
+        Rule(thread == 0 ? process == 0 : Known(e, thread)?.Process == process, e, $"thread {thread} is not of process {process}");
         for (var i = 16; i < e.Payload.Length; i += 8)
         {
             var user = e.U64(i) < 0x8000_0000_0000_0000;
@@ -151,7 +151,7 @@ internal sealed class TracedMachine
         }
     }
 
-    private void Driver(TraceEvent e)
+    private void Driver(LoggedEvent e)
     {
         var running = _running.GetValueOrDefault(e.Processor);
         switch (e.Type)
@@ -180,20 +180,20 @@ internal sealed class TracedMachine
 
     private bool InKernel(ulong address) => _images.Any(image => image.Process == 0 && address - image.Base < image.Size);
 
-    private void AllListed(TraceEvent e)
+    private void AllListed(LoggedEvent e)
     {
         foreach (var process in _processes) Rule(_listed.Contains(("process", process)), e, $"process {process} is not listed");
         foreach (var (id, _) in _threads.Where(thread => !thread.Value.Terminated)) Rule(_listed.Contains(("thread", id)), e, $"thread {id} is not listed");
         foreach (var image in _images) Rule(_listed.Contains(("image", image.Base)), e, $"the image at 0x{image.Base:x} is not listed");
     }
 
-    private ThreadSeen? Known(TraceEvent e, uint thread)
+    private ThreadSeen? Known(LoggedEvent e, uint thread)
     {
         Rule(_threads.TryGetValue(thread, out var known), e, $"thread {thread} is not known");
         return known;
     }
 
-    private void Rule(bool holds, TraceEvent e, string otherwise) => Rule(holds, e.Name, $"{otherwise} (event {e.Group}/{e.Type} at {e.Time})");
+    private void Rule(bool holds, LoggedEvent e, string otherwise) => Rule(holds, e.Name, $"{otherwise} (event {e.Group}/{e.Type} at {e.Time})");
 
     private void Rule(bool holds, string where, string otherwise)
     {
