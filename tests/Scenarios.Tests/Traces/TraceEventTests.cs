@@ -61,14 +61,14 @@ public sealed class TraceEventTests
         using var trace = EventTrace.Bridge(TraceFile.Read(new MemoryStream(run.File)));
         var (calls, ends, readied, switches) = (new List<string>(), new List<string>(), new List<string>(), new List<string>());
         trace.Kernel.DiskIODriverMajorFunctionCall += call => calls.Add($"{call.MajorFunction} {call.Irp:x} {call.UniqMatchID}");
-        trace.Kernel.ProcessStop += end => ends.Add($"{end.ProcessID} {end.ImageFileName} {end.ExitStatus:x} at {end.TimeStamp.ToUniversalTime():O}");
+        trace.Kernel.ProcessStop += end => ends.Add($"{end.ProcessID} {end.KernelImageFileName} {end.ExitStatus:x} at {end.TimeStamp.ToUniversalTime():O}");
         trace.Kernel.DispatcherReadyThread += ready => readied.Add($"{ready.AwakenedThreadID} on {ready.ProcessorNumber}");
         trace.Kernel.ThreadCSwitch += change => switches.Add($"{change.OldThreadID} {(int)change.OldThreadState} {(int)change.OldThreadWaitReason} -> {change.NewThreadID}");
 
         trace.Process();
 
         calls.Should().Equal(story.Of(1, 34).Select(e => $"{e.U32(0)} {e.U64(24):x} {e.U32(32)}"));
-        ends.Should().ContainSingle().Which.Should().StartWith($"{story.Process} victim").And.Contain(" 77 at 2020-01-01T00:10:00.0");
+        ends.Should().ContainSingle().Which.Should().StartWith($"{story.Process} victim.exe 77 at 2020-01-01T00:10:00.0");
         readied.Should().Equal(story.Of(5, 50).Select(e => $"{e.U32(0)} on {e.Processor}"));
         switches.Should().Equal(story.Of(5, 36).Select(e => $"{e.U32(4)} {e.U8(14)} {e.U8(12)} -> {e.U32(0)}"));
     }
