@@ -1,4 +1,5 @@
 using Harness.Core.Evidence;
+using Harness.Core.Reports;
 using Harness.Core.Stories;
 using Harness.Core.Targets;
 using Harness.Emulation;
@@ -11,17 +12,29 @@ namespace Scenarios.Tests.Traces;
 /// <param name="File">trace.etl.</param>
 internal sealed record TracedRun(IReadOnlyList<Observation> Evidence, byte[] File)
 {
-    /// <summary>Plays MyFault's own request of a scenario, or another.</summary>
-    public static TracedRun Of(string scenario, int processors = 1, ulong seed = 1, TimeSpan? settle = null, MyFaultRequest? request = null)
+    /// <summary>Plays MyFault's own request of a scenario or another, or the first request of a test driver.</summary>
+    public static TracedRun Of(string scenario, int processors = 1, ulong seed = 1, TimeSpan? settle = null, MyFaultRequest? request = null, string? driver = null)
     {
         var told = ScenarioCatalogue.Named(scenario)!;
         var asked = request ?? MyFault.WithCode(told.DefaultIoctl)!;
-        var choices = new Choices(asked.Code, [], asked.OutputLength, told.ExpectedOutcome(asked.WhenItsCallerDies), settle ?? TimeSpan.FromMinutes(10));
-        var evidence = new EvidenceLog();
+        var under = driver is null ? Rehearsal.CommittedMyFault : Rehearsal.TestDriver("gcc-O2", driver, string.Concat(driver.Split('-').Select(word => char.ToUpperInvariant(word[0]) + word[1..])));
+        var choices = new Choices(driver is null ? asked.Code : 0x222000, [], asked.OutputLength, told.ExpectedOutcome(asked.WhenItsCallerDies), settle ?? TimeSpan.FromMinutes(10));
+        var (evidence, alone) = (new EvidenceLog(), new EvidenceLog());
         byte[] file = [];
-        new EmulatedTarget().Play(told.Tell(choices), new DriverUnderTest(MyFault.FileName, MyFault.Image(), MyFault.Device), new Conditions(seed, processors), evidence,
+        new EmulatedTarget().Play(told.Tell(choices), under.Driver, new Conditions(seed, processors), evidence,
             new Recording(null, Trace: true, (_, pieces) => file = Joined(pieces)));
-        return new TracedRun(evidence.Observations, file);
+        if (driver is not null) new EmulatedTarget().Play(told.Tell(choices), under.Driver, new Conditions(seed, processors), alone);
+        return new TracedRun(evidence.Observations, file) { WithoutTrace = alone.Observations };
+    }
+
+    /// <summary>What it tells when nobody traces it; for test drivers.</summary>
+    public IReadOnlyList<Observation> WithoutTrace { get; private init; } = [];
+
+    public static byte[] Bytes(IReadOnlyList<Observation> evidence)
+    {
+        using var stream = new MemoryStream();
+        EvidenceFile.Write(stream, evidence);
+        return stream.ToArray();
     }
 
     public static byte[] Joined(IEnumerable<ReadOnlyMemory<byte>> pieces)
