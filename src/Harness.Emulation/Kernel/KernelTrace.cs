@@ -1,6 +1,5 @@
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
-using Harness.Emulation.Image;
 using Harness.Emulation.Kernel.Structures;
 using Harness.Emulation.Traces;
 
@@ -37,6 +36,8 @@ internal sealed class KernelTrace
         _session = new KernelSession(machine.Processors.Count, _started);
         Rundown(started: true);
     }
+
+    private KernelView View => _view ??= new KernelView(_machine.KernelMemory, readLimit: long.MaxValue);
 
     private ulong Now => NtData.InterruptTime(_machine.Memory);
 
@@ -162,12 +163,11 @@ internal sealed class KernelTrace
         var registers = new UnwindRegisters(new(r.Rip), new(r.Rsp));
         for (var i = 0; i < general.Length; i++)
             if (i != UnwindRegisters.RspNumber) registers[i] = general[i];
-        _view ??= new KernelView(_machine.KernelMemory, long.MaxValue);
         var count = 0;
         while (count < MostFrames && registers.Rip.Value != 0)
         {
             _frames[count++] = registers.Rip.Value;
-            if (!registers.Rip.IsKernel || _view.Modules.Containing(registers.Rip) is null || _view.Stacks.Unwind(registers, out _) is null) break;
+            if (!registers.Rip.IsKernel || View.Modules.Containing(registers.Rip) is null || View.Stacks.Unwind(registers, out _) is null) break;
         }
         return _frames.AsSpan(0, count);
     }
@@ -212,8 +212,7 @@ internal sealed class KernelTrace
         var image = module.DllBase;
         // IMAGE_OPTIONAL_HEADER64, 0x18 behind the signature: ImageBase +0x18, CheckSum +0x40.
         var optional = image + m.ReadU32(image + 0x3C) + 0x18;
-        var pdb = PdbReference.Of(m, image, module.SizeOfImage);
         return new ImageFacts(image, module.SizeOfImage, 0, m.ReadU32(optional + 0x40), module.TimeDateStamp, m.ReadU64(optional + 0x18), module.FullDllName.Text,
-            pdb is null ? null : new PdbFacts(pdb.Id, pdb.Age, pdb.Path));
+            View.Modules.Containing(new(image)) is { } loaded ? View.Modules.PdbOf(loaded) : null);
     }
 }

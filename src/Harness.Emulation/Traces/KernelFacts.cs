@@ -1,3 +1,5 @@
+using Harness.Core.Nt;
+
 namespace Harness.Emulation.Traces;
 
 /// <summary>Where an event is logged.</summary>
@@ -38,10 +40,7 @@ internal readonly record struct ThreadFacts(uint Process, uint Id, ulong StackBa
 /// <param name="DefaultBase">Where its linker thought it would be.</param>
 /// <param name="Path">The file.</param>
 /// <param name="Pdb">Its PDB, null when the image names none.</param>
-internal sealed record ImageFacts(ulong Base, ulong Size, uint Process, uint CheckSum, uint TimeDateStamp, ulong DefaultBase, string Path, PdbFacts? Pdb);
-
-/// <summary>The PDB that an image names in its debug directory ("RSDS").</summary>
-internal sealed record PdbFacts(Guid Id, uint Age, string Path);
+internal sealed record ImageFacts(ulong Base, ulong Size, uint Process, uint CheckSum, uint TimeDateStamp, ulong DefaultBase, string Path, PdbIdentity? Pdb);
 
 /// <summary>A switch of threads on a processor.</summary>
 internal readonly record struct SwitchFacts(uint NewThread, uint OldThread, byte NewPriority, byte OldPriority, byte OldWaitReason, byte OldState, uint NewWaitTicks);

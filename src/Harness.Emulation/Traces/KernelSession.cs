@@ -130,15 +130,15 @@ internal sealed class KernelSession
         Log(at, record);
     }
 
-    private TraceRecord Rsds(long time, ImageFacts image, PdbFacts pdb)
+    private TraceRecord Rsds(long time, ImageFacts image, PdbIdentity pdb)
     {
         const byte rsds = 36;
         var record = TraceRecord.Full(_record, KernelTraceGroups.ImageId, rsds, 2, time);
         record.Put64(image.Base);
         record.Put32(image.Process);
-        record.Put(pdb.Id);
+        record.Put(pdb.Guid);
         record.Put32(pdb.Age);
-        record.PutAnsi(pdb.Path);
+        record.PutAnsi(pdb.Name);
         return record;
     }
 
