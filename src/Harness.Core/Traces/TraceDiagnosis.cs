@@ -81,7 +81,7 @@ public sealed record TracedFate(int Pid, string Image, TimeSpan? Asked, TracedTh
 }
 
 /// <summary>What a trace of the kernel tells of processes that were to end. Times are from its beginning.</summary>
-/// <param name="Length">Up to the last event that is no rundown's.</param>
+/// <param name="Length">Up to the last event of those that are followed.</param>
 /// <param name="Fates">Processes that were asked to end, or are seen to be ending, in the order of that.</param>
 /// <param name="EndedUnasked">Processes that ended without an event that asked for it.</param>
 /// <param name="Gaps">Why no answer of this trace would be one: events were lost, or a part cannot be read.</param>

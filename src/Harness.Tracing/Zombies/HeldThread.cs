@@ -78,7 +78,7 @@ internal sealed class HeldThread
         var soonest = StuckThread.Soonest.TotalMilliseconds;
         foreach (var wait in thread.Past)
             if (wait.Total >= soonest) yield return new HeldThread(thread, wait, end, names);
-        if (thread is { Waits: true, Ended: null, Process.Ended: null } && end - Math.Max(thread.OutAt, thread.Process.Asked ?? thread.OutAt) >= soonest) yield return new HeldThread(thread, null, end, names);
+        if (thread is { Waits: true, Process.Ended: null } && end - Math.Max(thread.OutAt, thread.Process.Asked ?? thread.OutAt) >= soonest) yield return new HeldThread(thread, null, end, names);
     }
 
     private bool IsOfThisWait(FollowedRequest request) =>

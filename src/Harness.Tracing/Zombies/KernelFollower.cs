@@ -64,7 +64,7 @@ internal sealed class KernelFollower
 
     public int EndedUnasked { get; private set; }
 
-    /// <summary>The time of the last event that is none of the last rundown.</summary>
+    /// <summary>The time of the last event; of a silent machine that is the rundown with which the session ends.</summary>
     public double End { get; private set; }
 
     public bool SawProcesses { get; private set; }
@@ -85,7 +85,7 @@ internal sealed class KernelFollower
         foreach (var thread in _threads.Values)
         {
             thread.Settle();
-            if (thread.Process is { Ended: null, Asked: null } process && thread.Ended is null) process.Threads.Add(thread);
+            if (thread.Process is { Ended: null, Asked: null } process) process.Threads.Add(thread);
         }
 
         // By address, so that the order does not hang on a hash.
@@ -105,6 +105,7 @@ internal sealed class KernelFollower
 
     private void ListProcess(ProcessTraceData data)
     {
+        At(data.TimeStampRelativeMSec);
         SawLastRundown = SawProcesses = true;
         var process = Known(data.ProcessID);
         if (process.Image.Length == 0) process.Image = data.KernelImageFileName;
@@ -147,7 +148,7 @@ internal sealed class KernelFollower
         _dying.Add(process);
         foreach (var thread in _threads.Values)
         {
-            if (thread.Process != process || thread.Ended is not null) continue;
+            if (thread.Process != process) continue;
             thread.Dies();
             process.Threads.Add(thread);
         }
@@ -163,7 +164,7 @@ internal sealed class KernelFollower
 
     private void Thread(ThreadTraceData data, bool starts)
     {
-        if (starts) At(data.TimeStampRelativeMSec);
+        At(data.TimeStampRelativeMSec);
         if (data.ThreadID <= 0) return;
         var process = Known(data.ProcessID);
         if (!starts && _threads.TryGetValue(data.ThreadID, out var known))
@@ -260,7 +261,7 @@ internal sealed class KernelFollower
     }
 
     private void CachedStack(StackWalkRefTraceData data) =>
-        Stack(data.EventTimeStampRelativeMSec, data.ThreadID, data.ProcessorNumber, _trace.Stacks.Find(data.StackKey, data.EventTimeStampQPC));
+        Stack(data.EventTimeStampRelativeMSec, data.ThreadID, data.ProcessorNumber, _trace.StackOf(data));
 
     /// <param name="time">Of the event it belongs to.</param>
     /// <param name="tid">Whose stack it is: of a context switch, the thread that got the processor.</param>
