@@ -119,6 +119,6 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
 
     private static string Span(double milliseconds) => Spelled.Duration(Time(milliseconds));
 
-    /// <summary>To the clock's 100 ns.</summary>
-    internal static TimeSpan Time(double milliseconds) => TimeSpan.FromTicks((long)Math.Round(milliseconds * TimeSpan.TicksPerMillisecond));
+    /// <summary>To the clock's 100 ns. A damaged trace may have any time: some thousand years are enough.</summary>
+    internal static TimeSpan Time(double milliseconds) => TimeSpan.FromTicks((long)Math.Clamp(Math.Round(milliseconds * TimeSpan.TicksPerMillisecond), -long.MaxValue / 4, long.MaxValue / 4));
 }

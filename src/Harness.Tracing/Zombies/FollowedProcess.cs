@@ -30,8 +30,8 @@ internal sealed class FollowedProcess(int pid, string image)
     /// <summary>IRPs of its threads that are not complete, and those that were completed late after its end was asked for.</summary>
     public List<FollowedRequest> Requests => _lateRequests;
 
-    /// <summary>File objects for which IRP_MJ_CLEANUP was sent on one of its threads after its end was asked for.</summary>
-    public HashSet<ulong> CleanedUp { get; } = [];
+    /// <summary>File objects for which IRP_MJ_CLEANUP was sent on one of its threads after its end was asked for, and when.</summary>
+    public Dictionary<ulong, double> CleanedUp { get; } = [];
 
     public void Ask(double at, FollowedThread? by)
     {

@@ -112,7 +112,7 @@ internal sealed class HeldThread
             // The exit APC ended the wait for the request, and the thread began another that nothing ends.
             WaitReason.Executive when OwnsRequest && !Polls && Thread.RanAfter && Since >= _asked => Hold.NoCancelRoutine,
             // Handles are being closed, and the file object of this request among them.
-            WaitReason.DelayExecution when Requests.Any(request => Thread.Process!.CleanedUp.Contains(request.File)) => Hold.Rundown,
+            WaitReason.DelayExecution when Requests.Any(request => Thread.Process!.CleanedUp.TryGetValue(request.File, out var closed) && closed <= Since) => Hold.Rundown,
             _ => Hold.Unexplained,
         }, null);
     }

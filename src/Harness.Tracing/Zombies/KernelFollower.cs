@@ -254,7 +254,7 @@ internal sealed class KernelFollower
 
     private void Stack(StackWalkStackTraceData data)
     {
-        var count = data.FrameCount;
+        var count = Math.Max(data.FrameCount, 0);
         if (count > _frames.Length) _frames = new ulong[count];
         for (var i = 0; i < count; i++) _frames[i] = data.InstructionPointer(i);
         Stack(data.EventTimeStampRelativeMSec, data.ThreadID, data.ProcessorNumber, _frames.AsSpan(0, count));
@@ -302,7 +302,7 @@ internal sealed class KernelFollower
             _requests[irp] = request = new FollowedRequest(irp, by, major, data.FileKey, data.TimeStampRelativeMSec);
         request.SentTo(data.RoutineAddr);
         by?.Call((uint)data.UniqMatchID, request, data.RoutineAddr);
-        if (major == IrpMajor.Cleanup && by?.Process is { Asked: not null } process) process.CleanedUp.Add(data.FileKey);
+        if (major == IrpMajor.Cleanup && by?.Process is { Asked: not null } process) process.CleanedUp.TryAdd(data.FileKey, data.TimeStampRelativeMSec);
     }
 
     private void Return(int tid, int processor, uint id) => By(tid, processor)?.Return(id);
