@@ -66,7 +66,7 @@ public sealed class EventTrace : IDisposable
     public ProcessTerminateTraceEventParser Terminations { get; }
 
     /// <summary>What could not be read so far; on Windows of the file as a whole only.</summary>
-    public IReadOnlyList<string> Notes => [.. File.Notes, .. _bridge?.Notes ?? []];
+    public IReadOnlyList<string> Notes => [.. File.Notes, .. _bridge?.Notes ?? [], .. _stacks is { LeftOut: > 0 and var left } ? (string[])[$"{left} × cached stacks beyond the first four million frames, which are not kept"] : []];
 
     /// <summary>Reads all events and gives them to whoever has subscribed. False when <see cref="TraceEventDispatcher.StopProcessing"/> ended it.</summary>
     public bool Process()

@@ -10,7 +10,7 @@ namespace Harness.Tracing.Zombies;
 internal sealed class ImageTimeline
 {
     private readonly List<KernelImage> _images = [];
-    private readonly List<(ulong Base, PdbIdentity Pdb)> _pdbs = [];
+    private readonly HashSet<(ulong Base, PdbIdentity Pdb)> _pdbs = [];
 
     public ImageTimeline(EventTrace trace)
     {
@@ -41,7 +41,7 @@ internal sealed class ImageTimeline
     /// <summary>The PDB of an image, as merging a trace adds it; null when the trace doesn't tell, or tells of two.</summary>
     public PdbIdentity? PdbOf(KernelImage image)
     {
-        var all = _pdbs.Where(pdb => pdb.Base == image.Base).Select(pdb => pdb.Pdb).Distinct().ToList();
+        var all = _pdbs.Where(pdb => pdb.Base == image.Base).Select(pdb => pdb.Pdb).ToList();
         return all.Count == 1 ? all[0] : null;
     }
 
@@ -55,6 +55,8 @@ internal sealed class ImageTimeline
 
     private void Unload(ImageLoadTraceData data)
     {
+        // Most are a process's.
+        if (!new KernelAddress(data.ImageBase).IsKernel) return;
         foreach (var image in _images)
             if (image.Base == data.ImageBase && double.IsPositiveInfinity(image.To)) image.To = data.TimeStampRelativeMSec;
     }
