@@ -25,16 +25,17 @@ public sealed record DiagnosedTrace(string Path, TraceHeader Header, IReadOnlyLi
 /// <param name="Verdict">"zombie", "none", or "unclear": it cannot be told.</param>
 /// <param name="Asked">Processes that were to end.</param>
 /// <param name="EndedUnasked">Processes that ended without an event that asked for it.</param>
+/// <param name="Forgotten">Processes that went at once after they were asked to, beyond the first thousand of those.</param>
 /// <param name="Gaps">Why nothing in this trace is certain: events were lost, or a part cannot be read.</param>
 /// <param name="Lacks">Events that were not recorded and would have told more.</param>
 /// <param name="Notes">What could not be used.</param>
-public sealed record TraceDiagnosisLine(string File, string Kind, uint Build, uint Processors, decimal Length, IReadOnlyList<string> Symbols, string Verdict, IReadOnlyList<TracedFateLine> Asked, int EndedUnasked,
+public sealed record TraceDiagnosisLine(string File, string Kind, uint Build, uint Processors, decimal Length, IReadOnlyList<string> Symbols, string Verdict, IReadOnlyList<TracedFateLine> Asked, int EndedUnasked, int Forgotten,
     IReadOnlyList<string> Gaps, IReadOnlyList<string> Lacks, IReadOnlyList<string> Notes)
 {
     /// <summary>The line, without a line end.</summary>
     public static string Of(DiagnosedTrace file, TraceDiagnosis seen) => JsonSerializer.Serialize(
         new TraceDiagnosisLine(file.Path, "event trace log", file.Header.Build, file.Header.Processors, TracedFateLine.Milliseconds(seen.Length), [.. file.Symbols, .. seen.Symbols], seen.Verdict,
-            [.. seen.Fates.Select(TracedFateLine.Of)], seen.EndedUnasked, seen.Gaps, seen.Lacks, [.. file.Notes, .. seen.Notes]),
+            [.. seen.Fates.Select(TracedFateLine.Of)], seen.EndedUnasked, seen.Forgotten, seen.Gaps, seen.Lacks, [.. file.Notes, .. seen.Notes]),
         JsonLayout.OneLine.TraceDiagnosisLine);
 }
 

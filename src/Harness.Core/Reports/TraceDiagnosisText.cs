@@ -11,10 +11,11 @@ public static class TraceDiagnosisText
     public static void Write(TextWriter writer, DiagnosedTrace file, TraceDiagnosis seen, bool color)
     {
         var ink = new Ink(color);
-        writer.WriteLine(ink.Strong($"{Printable.Line(file.Path)}: event trace log, NT build {file.Header.Build}, {Count((int)file.Header.Processors, "processor", "processors")}, {Spelled.Duration(seen.Length)}, {Count(seen.Fates.Count, "process", "processes")} asked to end"));
+        writer.WriteLine(ink.Strong($"{Printable.Line(file.Path)}: event trace log, NT build {file.Header.Build}, {Count((int)file.Header.Processors, "processor", "processors")}, {Spelled.Duration(seen.Length)}, {Count(seen.Fates.Count + seen.Forgotten, "process", "processes")} asked to end"));
         var symbols = file.Symbols.Concat(seen.Symbols).ToList();
         if (symbols.Count > 0) Paragraph.Labelled(writer, "symbols", Printable.Line(string.Join(", ", symbols)));
         foreach (var fate in seen.Fates) Tell(writer, ink, fate);
+        if (seen.Forgotten > 0) Paragraph.Labelled(writer, "no zombie", $"{Count(seen.Forgotten, "more process", "more processes")} went within a second.");
         if (seen.Gaps.Count + seen.Lacks.Count + file.Notes.Count + seen.Notes.Count > 0) writer.WriteLine();
         foreach (var gap in seen.Gaps) Paragraph.Labelled(writer, "gap", Printable.Line(gap));
         foreach (var lack in seen.Lacks) Paragraph.Labelled(writer, "not in it", Printable.Line(lack));

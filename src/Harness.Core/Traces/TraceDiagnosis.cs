@@ -84,11 +84,12 @@ public sealed record TracedFate(int Pid, string Image, TimeSpan? Asked, TracedTh
 /// <param name="Length">Up to the last event of those that are followed.</param>
 /// <param name="Fates">Processes that were asked to end, or are seen to be ending, in the order of that.</param>
 /// <param name="EndedUnasked">Processes that ended without an event that asked for it.</param>
+/// <param name="Forgotten">Processes that went at once after they were asked to, beyond the first thousand of those.</param>
 /// <param name="Gaps">Why no answer of this trace would be one: events were lost, or a part cannot be read.</param>
 /// <param name="Lacks">Events that were not recorded and would have told more.</param>
 /// <param name="Symbols">Where names of routines are from.</param>
 /// <param name="Notes">What could not be used.</param>
-public sealed record TraceDiagnosis(TimeSpan Length, IReadOnlyList<TracedFate> Fates, int EndedUnasked, IReadOnlyList<string> Gaps, IReadOnlyList<string> Lacks, IReadOnlyList<string> Symbols, IReadOnlyList<string> Notes)
+public sealed record TraceDiagnosis(TimeSpan Length, IReadOnlyList<TracedFate> Fates, int EndedUnasked, int Forgotten, IReadOnlyList<string> Gaps, IReadOnlyList<string> Lacks, IReadOnlyList<string> Symbols, IReadOnlyList<string> Notes)
 {
     /// <summary>"zombie"; "none" when nothing is missing and nothing open; else "unclear".</summary>
     public string Verdict => Fates.Any(fate => fate.IsZombie) ? "zombie" : Gaps.Count > 0 || Fates.Any(fate => fate.Answer == Answer.CannotTell) || !SawProcesses ? "unclear" : "none";

@@ -11,6 +11,9 @@ namespace Harness.Tracing.Zombies;
 /// </summary>
 internal sealed class KernelFollower
 {
+    /// <summary>Processes that went at once and are kept; of the others the number is.</summary>
+    private const int MostQuick = 1000;
+
     /// <summary>ReadyThread events of a processor whose stacks may still come.</summary>
     private const int MostReadies = 4;
 
@@ -28,6 +31,7 @@ internal sealed class KernelFollower
     private readonly List<FollowedProcess> _dying = [];
     private readonly EventTrace _trace;
     private ulong[] _frames = new ulong[256];
+    private int _quick;
 
     public KernelFollower(EventTrace trace)
     {
@@ -63,6 +67,9 @@ internal sealed class KernelFollower
     public IEnumerable<FollowedProcess> Others => _processes.Values.Where(process => process.Asked is null);
 
     public int EndedUnasked { get; private set; }
+
+    /// <summary>Processes that went at once and are none of <see cref="Dying"/>.</summary>
+    public int Forgotten => Math.Max(_quick - MostQuick, 0);
 
     /// <summary>The time of the last event; of a silent machine that is the rundown with which the session ends.</summary>
     public double End { get; private set; }
@@ -129,6 +136,7 @@ internal sealed class KernelFollower
         if (process.Ended - asked < StuckThread.Soonest.TotalMilliseconds)
         {
             process.Threads.Clear();
+            if (++_quick > MostQuick) _dying.Remove(process);
             return;
         }
 
@@ -302,7 +310,7 @@ internal sealed class KernelFollower
             _requests[irp] = request = new FollowedRequest(irp, by, major, data.FileKey, data.TimeStampRelativeMSec);
         request.SentTo(data.RoutineAddr);
         by?.Call((uint)data.UniqMatchID, request, data.RoutineAddr);
-        if (major == IrpMajor.Cleanup && by?.Process is { Asked: not null } process) process.CleanedUp.TryAdd(data.FileKey, data.TimeStampRelativeMSec);
+        if (major == IrpMajor.Cleanup && by?.Process is { Asked: not null, Ended: null } process) process.CleanedUp.TryAdd(data.FileKey, data.TimeStampRelativeMSec);
     }
 
     private void Return(int tid, int processor, uint id) => By(tid, processor)?.Return(id);
