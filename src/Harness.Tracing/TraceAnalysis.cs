@@ -1,5 +1,5 @@
-using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
+using Harness.Core.Symbols;
 using Harness.Core.Traces;
 using Harness.Tracing.Zombies;
 

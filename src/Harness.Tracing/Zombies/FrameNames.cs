@@ -1,5 +1,5 @@
-using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
+using Harness.Core.Symbols;
 
 namespace Harness.Tracing.Zombies;
 

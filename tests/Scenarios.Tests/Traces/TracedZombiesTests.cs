@@ -1,7 +1,7 @@
 using FluentAssertions;
 using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
-using Harness.Core.Nt;
+using Harness.Core.Symbols;
 using Harness.Core.Traces;
 using Harness.Scenarios;
 using Harness.Tracing;

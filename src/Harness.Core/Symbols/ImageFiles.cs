@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Harness.Core.Diagnosis;
+namespace Harness.Core.Symbols;
 
 /// <summary>
 /// Where the files of images are looked for: in folders, and in folders that are symbol stores, which keep images by their time stamp and size

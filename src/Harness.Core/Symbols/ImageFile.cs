@@ -1,7 +1,8 @@
 using System.Reflection.PortableExecutable;
+using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 
-namespace Harness.Core.Diagnosis;
+namespace Harness.Core.Symbols;
 
 /// <summary>
 /// The file of a loaded image, read as if it were mapped: its exports and functions name addresses in it where nothing else does. The file may be
