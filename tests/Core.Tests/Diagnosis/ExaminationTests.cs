@@ -208,6 +208,27 @@ public class ExaminationTests
         remains.Says.Should().Contain("sample.sys waits in kernel mode on its caller's thread, and lower.sys below it has an IRP of this thread");
     }
 
+    [Theory]
+    [InlineData(WaitReason.Executive, 600 * 64, false, Standing.Zombie, "It has waited for 10 min.")]
+    [InlineData(WaitReason.Executive, 600 * 64, true, Standing.LikelyZombie, "Not certain: it has waited for 10 min, but the driver's wait has a time limit, after which it may go on or wait again.")]
+    [InlineData(WaitReason.Executive, 1, true, Standing.LikelyZombie, "the driver's wait has a time limit, after which it may go on or wait again.")]
+    [InlineData(WaitReason.Executive, 1, false, Standing.Unclear, "too soon to tell a zombie from a process that goes later.")]
+    [InlineData(WaitReason.DelayExecution, 0, false, Standing.LikelyZombie, "the driver's wait has a time limit, after which it may go on or wait again.")]
+    public void A_driver_s_wait_that_has_a_time_limit_is_never_certain(WaitReason reason, uint ticks, bool timer, Standing standing, string says)
+    {
+        var (kernel, thread) = (_scene.Kernel, _scene.Kernel.Layout.KThread);
+        kernel.Wait(_scene.Thread, reason, kernel.Allocate(0x20), ["KeWaitForSingleObject", FakeKernel.Dispatch, "NtDeviceIoControlFile"]);
+        // TimerMiscFlags: the timer counts, in some slot of its table.
+        if (timer) kernel.Memory.Byte(_scene.Thread + thread.Timer + 3, 0x40 | 0x15);
+        else kernel.Memory.Byte(_scene.Thread + thread.Timer + 3, 0x80 | 0x15);
+        _scene.WaitedFor(ticks);
+        var remains = Look().Remains.Should().ContainSingle().Which;
+        remains.Standing.Should().Be(standing);
+        remains.Zombie!.Id.Should().Be("blocked-in-dispatch");
+        remains.Zombie.Stuck.Driver.Should().Be("sample.sys");
+        remains.Says.Should().EndWith(says);
+    }
+
     [Fact]
     public void What_was_found_by_searching_the_stack_is_never_certain()
     {
