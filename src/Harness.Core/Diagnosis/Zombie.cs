@@ -6,10 +6,21 @@ namespace Harness.Core.Diagnosis;
 public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
 {
     /// <summary>The finding's id, "zombie-no-cancel-routine".</summary>
-    public string Id => Kind.Id;
+    public string Id => Finding(Stuck.Hold).Id;
 
     /// <summary>The finding in a few words.</summary>
-    public string Title => Kind.Title;
+    public string Title => Finding(Stuck.Hold).Title;
+
+    /// <summary>The finding that tells of a hold: its id, and a few words. <see cref="Hold.Unexplained"/> has none.</summary>
+    public static (string Id, string Title) Finding(Hold hold) => hold switch
+    {
+        Hold.NoCancelRoutine => ("zombie-no-cancel-routine", "Zombie process: a pending IRP without a cancel routine"),
+        Hold.CancelRoutineDidNotComplete => ("zombie-cancel-routine-did-not-complete", "Zombie process: the cancel routine did not complete the IRP"),
+        Hold.Rundown => ("zombie-in-rundown", "Zombie process: its last thread waits for an IRP in rundown"),
+        Hold.BlockedInDispatch => ("blocked-in-dispatch", "Zombie process: a driver waits in kernel mode on its caller's thread"),
+        Hold.UncancellableRequest => ("zombie-uncancellable-request", "Zombie process: a create, cleanup or close was never completed"),
+        _ => throw new InvalidOperationException($"{hold} is not a reason that a finding tells"),
+    };
 
     /// <summary>"driver.sys holds 1 IRP without a cancel routine".</summary>
     public string Blame
@@ -38,16 +49,6 @@ public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
         var irp = Stuck.Irp is null ? "" : $" It has {Spelled.Irp(Stuck.Irp)}, current stack location {Stuck.Irp.CurrentLocation} of {Stuck.Irp.StackCount}{(Stuck.Irp.Cancel ? "" : "; nobody has cancelled it")}{CancelRoutineNow}{WayDown}.";
         return $"Thread {Stuck.Thread.Tid} waits in {Stuck.Place}: {Stuck.Wait}{(citation is null ? "" : $" ({citation})")}.{irp}{Others}";
     }
-
-    private (string Id, string Title) Kind => Stuck.Hold switch
-    {
-        Hold.NoCancelRoutine => ("zombie-no-cancel-routine", "Zombie process: a pending IRP without a cancel routine"),
-        Hold.CancelRoutineDidNotComplete => ("zombie-cancel-routine-did-not-complete", "Zombie process: the cancel routine did not complete the IRP"),
-        Hold.Rundown => ("zombie-in-rundown", "Zombie process: its last thread waits for an IRP in rundown"),
-        Hold.BlockedInDispatch => ("blocked-in-dispatch", "Zombie process: a driver waits in kernel mode on its caller's thread"),
-        Hold.UncancellableRequest => ("zombie-uncancellable-request", "Zombie process: a create, cleanup or close was never completed"),
-        _ => throw new InvalidOperationException($"{Stuck.Hold} is not a reason that a finding tells"),
-    };
 
     // Seen now, although IoCancelIrp took any routine away: the driver set it after the cancellation and never looked at Irp.Cancel.
     private string CancelRoutineNow =>

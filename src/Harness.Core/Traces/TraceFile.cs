@@ -74,12 +74,12 @@ public sealed class TraceFile : IDisposable
         Span<byte> start = stackalloc byte[24];
         _file.Position = 0;
         var length = _file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
+        if (start.IndexOf("!FastSerialization"u8) >= 0) throw new UnusableTraceException("is a trace that TraceEvent has converted (.etlx); the .etl it was made of is read", isTrace: true);
+        if (start.StartsWith("Nettrace"u8)) throw new UnusableTraceException("is a .nettrace file of the .NET runtime, and has no events of the kernel", isTrace: true);
         var foreign = start switch
         {
             _ when start.StartsWith("PK\x3\x4"u8) => "is a zip archive: unpack the trace in it first",
             [0x1F, 0x8B, ..] => "is a gzip archive: unpack the trace in it first",
-            _ when start.IndexOf("!FastSerialization"u8) >= 0 => "is a trace that TraceEvent has converted (.etlx); the .etl it was made of is read",
-            _ when start.StartsWith("Nettrace"u8) => "is a .nettrace file of the .NET runtime, and has no events of the kernel",
             _ when length < start.Length => "is too short for an event trace log",
             _ => null,
         };
@@ -106,6 +106,6 @@ public sealed class TraceFile : IDisposable
             TraceCompression.XpressHuffman => "XPRESS with Huffman codes",
             _ => null,
         };
-        if (refused is not null) throw new UnusableTraceException($"is compressed with {refused}, which is not read; only plain XPRESS is, as Windows writes it");
+        if (refused is not null) throw new UnusableTraceException($"is compressed with {refused}, which is not read; only plain XPRESS is, as Windows writes it", isTrace: true);
     }
 }
