@@ -27,9 +27,14 @@ public sealed class TraceFile : IDisposable
     /// <summary>Opens a file and reads the headers of its buffers.</summary>
     /// <exception cref="UnusableTraceException">It is no event trace log, or one of a kind that is not read; one line says which.</exception>
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
-    public static TraceFile Open(string path) =>
+    public static TraceFile Open(string path)
+    {
+        // To open a pipe may take for ever; it has no length, nor has a device.
+        var target = File.ResolveLinkTarget(path, returnFinalTarget: true) as FileInfo ?? new FileInfo(path);
+        if (target.Length == 0) throw new UnusableTraceException("is empty, or a pipe or a device");
         // A session may still be writing it. Reads are of whole buffers already.
-        Read(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0));
+        return Read(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0));
+    }
 
     /// <summary>The same from a stream that can seek; the trace owns it from then on.</summary>
     /// <exception cref="UnusableTraceException">It is no event trace log, or one of a kind that is not read.</exception>
