@@ -30,6 +30,8 @@ public sealed class ImageFile
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
     public static ImageFile? Open(string path)
     {
+        // A pipe has no length either, and to open it may take for ever.
+        if ((File.ResolveLinkTarget(path, returnFinalTarget: true) as FileInfo ?? new FileInfo(path)).Length == 0) return null;
         using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         if (file.Length > LargestFile) return null;
         var bytes = new byte[file.Length];

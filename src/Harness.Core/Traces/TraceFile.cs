@@ -30,7 +30,7 @@ public sealed class TraceFile : IDisposable
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
     public static TraceFile Open(string path) =>
         // Reads are of whole buffers already.
-        Read(RegularFile.Open(path));
+        Read(RegularFile.Length(path) == 0 ? throw new UnusableTraceException("is empty, or a pipe or a device") : RegularFile.Open(path));
 
     /// <summary>The same from a stream that can seek; the trace owns it from then on.</summary>
     /// <exception cref="UnusableTraceException">It is no event trace log, or one of a kind that is not read.</exception>

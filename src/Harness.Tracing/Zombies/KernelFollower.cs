@@ -262,38 +262,45 @@ internal sealed class KernelFollower
 
     private void Stack(StackWalkStackTraceData data)
     {
+        var (ready, thread) = OwnerOf(data.EventTimeStampRelativeMSec, data.ThreadID, data.ProcessorNumber);
+        if (ready is null && thread is null) return;
         var count = Math.Max(data.FrameCount, 0);
         if (count > _frames.Length) _frames = new ulong[count];
         for (var i = 0; i < count; i++) _frames[i] = data.InstructionPointer(i);
-        Stack(data.EventTimeStampRelativeMSec, data.ThreadID, data.ProcessorNumber, _frames.AsSpan(0, count));
+        Keep(_frames.AsSpan(0, count), ready, thread);
     }
 
-    private void CachedStack(StackWalkRefTraceData data) =>
-        Stack(data.EventTimeStampRelativeMSec, data.ThreadID, data.ProcessorNumber, _trace.StackOf(data));
+    private void CachedStack(StackWalkRefTraceData data)
+    {
+        var (ready, thread) = OwnerOf(data.EventTimeStampRelativeMSec, data.ThreadID, data.ProcessorNumber);
+        // Whoever asks for one has all of them read.
+        if (ready is not null || thread is not null) Keep(_trace.StackOf(data), ready, thread);
+    }
 
-    /// <param name="time">Of the event it belongs to.</param>
+    /// <summary>What a stack belongs to: making a thread ready, or a context switch; neither: another event.</summary>
+    /// <param name="time">Of that event.</param>
     /// <param name="tid">Whose stack it is: of a context switch, the thread that got the processor.</param>
     /// <param name="processor">Where that event was logged too.</param>
-    /// <param name="frames">Innermost first, the kernel's before those of user mode.</param>
-    private void Stack(double time, int tid, int processor, ReadOnlySpan<ulong> frames)
+    private (FollowedReady? Ready, FollowedThread? Thread) OwnerOf(double time, int tid, int processor)
+    {
+        if (processor < _readies.Count)
+            foreach (var ready in _readies[processor])
+                if (ready is { Stack: null } && ready.At == time) return (ready, null);
+        return (null, _threads.TryGetValue(tid, out var thread) && thread.InAt == time ? thread : null);
+    }
+
+    /// <param name="frames">Innermost first, the kernel's before those of user mode, which nobody asks for.</param>
+    /// <param name="ready">Whose it is, or</param>
+    /// <param name="thread">whose.</param>
+    private void Keep(ReadOnlySpan<ulong> frames, FollowedReady? ready, FollowedThread? thread)
     {
         var kernel = 0;
         while (kernel < frames.Length && new KernelAddress(frames[kernel]).IsKernel) kernel++;
         if (kernel == 0) return;
-        frames = frames[..kernel];
-        if (processor < _readies.Count)
-        {
-            foreach (var ready in _readies[processor])
-            {
-                if (ready is not { Stack: null } || ready.At != time) continue;
-                ready.Stack = frames.ToArray();
-                return;
-            }
-        }
-
-        if (!_threads.TryGetValue(tid, out var thread) || thread.InAt != time) return;
+        if (ready is not null) ready.Stack = frames[..kernel].ToArray();
+        if (thread is null) return;
         SawStacks = true;
-        thread.SwitchedInWith(frames);
+        thread.SwitchedInWith(frames[..kernel]);
     }
 
     // Drivers.
