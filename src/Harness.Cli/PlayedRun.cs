@@ -16,6 +16,9 @@ namespace Harness.Cli;
 /// <param name="Defect">What went wrong in the harness itself; the evidence ends there, and the verdict is an error.</param>
 internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Observation> Evidence, Judgement Judgement, Exception? Defect = null)
 {
+    /// <summary>The run folder's absolute path; null when it is not kept.</summary>
+    public string? Folder { get; init; }
+
     /// <summary>This build of the harness, as run.json names it.</summary>
     public static string HarnessVersion { get; } =
         typeof(PlayedRun).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;

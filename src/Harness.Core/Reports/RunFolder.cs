@@ -158,19 +158,8 @@ public sealed class RunFolder
 
     private bool Put(string file, Action<Stream> write)
     {
-        var path = System.IO.Path.Combine(Path, file);
-        var unfinished = path + ".unfinished";
-        try
-        {
-            using (var stream = File.Create(unfinished)) write(stream);
-            File.Move(unfinished, path, overwrite: true);
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            if (File.Exists(unfinished)) File.Delete(unfinished);
-            throw;
-        }
+        WholeFile.Put(System.IO.Path.Combine(Path, file), write);
+        return true;
     }
 
     private static void Discard(string path)

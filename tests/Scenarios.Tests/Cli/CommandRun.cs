@@ -20,12 +20,14 @@ internal sealed record CommandRun(ExitCode Code, string Out, string Error)
     public static CommandRun Of(params string[] args) => On(new EmulatedTarget(), args);
 
     /// <summary>On this target in place of the emulated one.</summary>
-    public static CommandRun On(ITarget emulated, params string[] args)
+    public static CommandRun On(ITarget emulated, params string[] args) => In(Path.Combine(Path.GetTempPath(), "driverfault-tests-must-name-their-folders"), emulated, args);
+
+    /// <summary>The same with this folder for the repository's.</summary>
+    public static CommandRun In(string root, ITarget emulated, params string[] args)
     {
         using var output = new StringWriter { NewLine = "\n" };
         using var error = new StringWriter { NewLine = "\n" };
-        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, AbsentTarget.Local, AbsentTarget.HyperV], "driverfault",
-            Path.Combine(Path.GetTempPath(), "driverfault-tests-must-name-their-results"), SymbolPath: null, Debug: false);
+        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, AbsentTarget.Local, AbsentTarget.HyperV], "driverfault", root, SymbolPath: null, Debug: false);
         var code = DriverFault.Run(args, around);
         return new CommandRun(code, output.ToString(), error.ToString());
     }
