@@ -41,6 +41,11 @@ internal static class DriverFault
             around.Error.WriteLine($"driverfault: {FirstLine(e.Message)}");
             return ExitCode.HarnessFailure;
         }
+        catch (OperationCanceledException)
+        {
+            around.Error.WriteLine("driverfault: interrupted");
+            return ExitCode.HarnessFailure;
+        }
         catch (Exception e)
         {
             return Confess(around, e);

@@ -1,5 +1,6 @@
 using Harness.Core.Targets;
 using Harness.Emulation;
+using Harness.HyperV;
 
 namespace Harness.Cli;
 
@@ -7,7 +8,7 @@ internal static class Program
 {
     private static int Main(string[] args)
     {
-        ITarget[] targets = [new EmulatedTarget(), AbsentTarget.Local, AbsentTarget.HyperV];
+        ITarget[] targets = [new EmulatedTarget(), AbsentTarget.Local, new HyperVTarget(GuestOptions.Of(Surroundings.RootFolder(), Environment.GetEnvironmentVariable), TimeProvider.System)];
         var around = Surroundings.OfThisProcess(targets);
         var code = DriverFault.Run(args, around);
         around.Out.Flush();

@@ -25,10 +25,10 @@ internal sealed class Stage(Surroundings around, ITarget target, string results,
         PlayedRun played;
         try
         {
-            played = PlayedRun.Play(run, target, driver, dump is { } kind ? new DumpRequest(kind, folder.WriteDump) : null);
+            played = PlayedRun.Play(run, target, driver, dump is { } kind ? new DumpRequest(kind, folder.WriteDump) : null, folder.FullPath);
             folder.Write(played.Evidence, played.Judgement);
         }
-        catch (Exception e) when (e is UnusableDriverException or UnwritableResultsException)
+        catch (Exception e) when (e is UnusableDriverException or UnwritableResultsException or OperationCanceledException)
         {
             // Nothing was run, or what was cannot be kept.
             folder.Discard();

@@ -16,11 +16,14 @@ namespace Harness.Cli;
 internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Command, string Root, string? SymbolPath, bool Debug)
 {
     /// <summary>The target of this name.</summary>
+    /// <param name="name">As the user says it.</param>
+    /// <param name="choose">What the user says of the target's machine; null: nothing.</param>
     /// <exception cref="UsageException">There is none, or this machine lacks something for it.</exception>
-    public ITarget TargetNamed(string name)
+    public ITarget TargetNamed(string name, Func<ITarget, ITarget>? choose = null)
     {
         var target = Targets.FirstOrDefault(target => string.Equals(target.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new UsageException($"--target: there is no target '{name}'{NearMiss.Hint(name, Targets.Select(target => target.Name))}");
+        target = choose?.Invoke(target) ?? target;
         return target.Lacks is null ? target : throw new UsageException($"--target: '{target.Name}' is not available here: {target.Lacks}");
     }
 
@@ -60,7 +63,7 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color
             : Environment.GetEnvironmentVariable("TERM") is { Length: > 0 } and not "dumb");
 
     // The repository when the command was built inside it, wherever it is called from.
-    private static string RootFolder()
+    internal static string RootFolder()
     {
         for (var folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
             if (File.Exists(Path.Combine(folder, "DriverFaultHarness.sln")))

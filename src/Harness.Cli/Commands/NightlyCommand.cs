@@ -15,7 +15,7 @@ internal sealed class NightlyCommand
 
     private readonly Surroundings _around;
     private readonly RequestOptions _options = new();
-    private readonly Option<string[]> _targets = Several("--target", "TARGET", "where the drivers run: emulated (default); may be given several times");
+    private readonly Option<string[]> _targets = Several("--target", "TARGET", "where the drivers run: emulated (default) or hyperv, a virtual machine of this host; may be given several times");
     private readonly Option<string[]> _drivers = Several("--driver", "FILE.sys", "a build of the driver under test; may be given several times; default: the myfault.sys that comes with the harness");
     private readonly Option<string?> _baseline = RequestOptions.Text("--baseline", "FILE", $"what to compare with; default: {Baseline.FileName} in the repository's root; when there is none, this night becomes it");
     private readonly Option<bool> _update = new("--update-baseline") { Description = "this night becomes the baseline, whatever differs" };
@@ -61,7 +61,7 @@ internal sealed class NightlyCommand
     private List<MatrixEntry> Matrix(ParseResult parsed, string root)
     {
         var scenarios = _options.Named(parsed);
-        var targets = (parsed.GetValue(_targets) is { Length: > 0 } names ? names : ["emulated"]).Select(_around.TargetNamed).Distinct().ToList();
+        var targets = (parsed.GetValue(_targets) is { Length: > 0 } names ? names : ["emulated"]).Distinct(StringComparer.OrdinalIgnoreCase).Select(name => _options.Target(parsed, _around, name)).ToList();
         string?[] files = parsed.GetValue(_drivers) is { Length: > 0 } said ? [.. said.Distinct()] : [null];
         var device = parsed.GetValue(_options.Device);
         var matrix = targets.SelectMany(target => files.SelectMany(file =>

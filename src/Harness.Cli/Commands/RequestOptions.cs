@@ -3,6 +3,7 @@ using Harness.Cli.Arguments;
 using Harness.Core.Nt;
 using Harness.Core.Stories;
 using Harness.Core.Targets;
+using Harness.HyperV;
 using Harness.Scenarios;
 
 namespace Harness.Cli.Commands;
@@ -19,6 +20,10 @@ internal sealed class RequestOptions
     private readonly Option<string?> _seed = Text("--seed", "N", "the seed of all chance in the run; default: 1");
     private readonly Option<string?> _processors = Text("--processors", "N", "processors of the emulated machine, 1 to 4; default: 1");
 
+    private readonly Option<string?> _vm = Text("--vm", "NAME", "target hyperv: the virtual machine of this host; default: DRIVERFAULT_VM");
+    private readonly Option<string?> _computer = Text("--computer", "NAME", "target hyperv: another machine instead, by WinRM; default: DRIVERFAULT_COMPUTER");
+    private readonly Option<bool> _isolate = new("--isolate") { Description = "target hyperv: back to the checkpoint before every scenario" };
+
     /// <summary>The client ends, and its request was cancelled.</summary>
     private const string Cancelled = "cancelled";
 
@@ -31,8 +36,12 @@ internal sealed class RequestOptions
     /// <summary>Adds all of them to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[Device, _request, _ioctl, _input, _outputLength, _expect, _settle, _seed, _processors]) command.Add(option);
+        foreach (var option in (Option[])[Device, _request, _ioctl, _input, _outputLength, _expect, _settle, _seed, _processors, _vm, _computer, _isolate]) command.Add(option);
     }
+
+    /// <summary>The target of this name, with the machine that the user names.</summary>
+    public ITarget Target(ParseResult parsed, Surroundings around, string name) => around.TargetNamed(name, target => target is HyperVTarget guests
+        ? guests.With(guests.Options.With(parsed.GetValue(_vm), parsed.GetValue(_computer), parsed.GetValue(_isolate))) : target);
 
     /// <summary>The scenarios that are named; all when none is.</summary>
     public IReadOnlyList<Scenario> Named(ParseResult parsed) =>

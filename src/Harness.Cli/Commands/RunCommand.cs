@@ -9,7 +9,7 @@ internal sealed class RunCommand
 {
     private readonly Surroundings _around;
     private readonly RequestOptions _options = new();
-    private readonly Option<string?> _target = RequestOptions.Text("--target", "TARGET", "where the driver runs: emulated (default)");
+    private readonly Option<string?> _target = RequestOptions.Text("--target", "TARGET", "where the driver runs: emulated (default), or hyperv, a virtual machine of this host");
     private readonly Option<string?> _driver = RequestOptions.Text("--driver", "FILE.sys", "the driver under test; default: the myfault.sys that comes with the harness");
     private readonly Option<string?> _results = RequestOptions.Text("--results", "DIR", "where run folders go; default: the repository's results folder");
     private readonly Option<string?> _dump = new("--dump") { HelpName = "full|bitmap", Arity = ArgumentArity.ZeroOrOne, Description = "leave the machine's memory in the run folder too, as a kernel dump (MEMORY.DMP); default: none" };
@@ -31,7 +31,7 @@ internal sealed class RunCommand
     {
         var format = Formats.Parse(parsed.GetValue(_format));
         var scenarios = _options.Named(parsed);
-        var target = _around.TargetNamed(parsed.GetValue(_target) ?? "emulated");
+        var target = _options.Target(parsed, _around, parsed.GetValue(_target) ?? "emulated");
         var driver = DriverArgument.Of(parsed.GetValue(_driver), parsed.GetValue(_options.Device), target);
         var request = _options.LeaveOut(parsed, _options.Understand(parsed, scenarios, target, driver), _around.Error);
         var stage = new Stage(_around, target, _around.ResultsIn(parsed.GetValue(_results)), format, Dump(parsed, target));

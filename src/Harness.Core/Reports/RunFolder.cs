@@ -69,6 +69,14 @@ public sealed class RunFolder
         }
     });
 
+    /// <summary>Writes what another machine is to replay into a folder: run.json, and evidence of nothing yet.</summary>
+    /// <exception cref="UnwritableResultsException">The folder cannot be written.</exception>
+    public static void WriteStory(string path, RunDescription run)
+    {
+        WholeFile.Write(System.IO.Path.Combine(path, RunFile), stream => WriteJson(stream, run, JsonLayout.Indented.RunDescription));
+        WholeFile.Write(System.IO.Path.Combine(path, EvidenceFileName), _ => { });
+    }
+
     /// <summary>Writes what the run left: evidence.jsonl, junit.xml, report.html, and verdict.json last.</summary>
     /// <exception cref="UnwritableResultsException">A file cannot be written.</exception>
     public void Write(IReadOnlyList<Observation> evidence, Judgement judgement)
