@@ -80,7 +80,7 @@ for (const script of scripts) {
             takes = parametersOf(called.own);
         } else if (functions.has(name)) {
             takes = parametersOf(functions.get(name));
-            if (call.scope.remote) find(call, `calls ${call.name} on another machine, which does not have it`);
+            if (remoteOf(call.scope) !== remoteOf(functions.get(name).scope)) find(call, `calls ${call.name} on another machine, which does not have it`);
         } else if (known.has(name)) takes = known.get(name);
         else if (/\.exe$/.test(name)) continue;
         else {

@@ -22,7 +22,7 @@ export class Script {
         this.file = file;
         /** Places where the grammar was lost. */
         this.errors = [];
-        /** @type {Map<string, {parameters: Set<string>, advanced: boolean, asks: boolean, place: Place}>} */
+        /** @type {Map<string, {parameters: Set<string>, advanced: boolean, asks: boolean, place: Place, scope: Scope}>} */
         this.functions = new Map();
         this.calls = [];
         this.uses = new Set();
@@ -74,7 +74,7 @@ export class Script {
                 const own = this.#parameters(node);
                 inner = this.#scope(scope, false);
                 for (const parameter of own.parameters) inner.assigned.add(parameter);
-                if (name) this.functions.set(lower(name.text), { ...own, name: name.text, place: place(name, name.text) });
+                if (name) this.functions.set(lower(name.text), { ...own, name: name.text, place: place(name, name.text), scope });
                 break;
             }
             case 'script_block_expression':

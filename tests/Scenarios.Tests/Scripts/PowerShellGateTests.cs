@@ -71,6 +71,7 @@ public sealed class PowerShellGateTests : IDisposable
     [InlineData("Get-Part is given @found, whose parameters cannot be checked", "", "Get-Part @found\n", "")]
     [InlineData("$found is not assigned on the other machine", "", "Invoke-Command -Session $found -ScriptBlock { $found }\n", "")]
     [InlineData("calls Get-Part on another machine", "", "Invoke-Command -Session $found -ScriptBlock { Get-Part -Name 'x' }\n", "")]
+    [InlineData("calls Get-Part on another machine", "", "Invoke-Command -Session $found -ScriptBlock { function Get-One { Get-Part -Name 'x' }; Get-One }\n", "")]
     [InlineData("Part.psm1:5:", "exports 'Get-More', which it does not define", "", "Export-ModuleMember -Function 'Get-More'\n")]
     [InlineData("Part.psm1:5:", "Get-Part has no parameter -whatif", "", "Get-Part -WhatIf\n")]
     public async Task What_is_planted_is_found(string where, string what, string inScript, string inModule)
@@ -84,7 +85,7 @@ public sealed class PowerShellGateTests : IDisposable
     [Fact]
     public async Task What_takes_its_variables_along_is_sound()
     {
-        var gate = await Planted("Invoke-Command -Session $found -ScriptBlock { param($a) $b = $using:found; \"$a $b\" } -ArgumentList $found\n", "");
+        var gate = await Planted("Invoke-Command -Session $found -ScriptBlock { param($a) function Add-More([string] $c) { $c + 'more' }; $b = $using:found; Add-More -C \"$a $b\" } -ArgumentList $found\n", "");
 
         gate.Code.Should().Be(0, gate.Out);
     }
