@@ -55,21 +55,22 @@ internal sealed class ThreadWalk(KernelMemoryReader memory, NtLayout layout, Sta
 
         var outstanding = irps.OfThread(thread);
         // One that polls may just be between two waits.
-        AddThoseOfFiles(outstanding, deleting && state != ThreadState.Running && mode == ProcessorMode.KernelMode ? thread : null);
+        AddThoseOfFiles(outstanding, deleting && state != ThreadState.Running && mode == ProcessorMode.KernelMode ? thread : null, polls: reason == WaitReason.DelayExecution);
         return new ThreadRecord(thread, (int)tid, state, reason, mode, alertable != 0,
             waiting ? waits.Of(thread, reason, outstanding, siblings) : null,
             state == ThreadState.Running ? [] : stacks.OfThread(thread), outstanding);
     }
 
     /// <summary>IRPs of files with a completion port are on the file's list: the files are those of the thread's IRPs, and those a dying thread closes.</summary>
-    private void AddThoseOfFiles(List<IrpRecord> outstanding, KernelAddress? dying)
+    private void AddThoseOfFiles(List<IrpRecord> outstanding, KernelAddress? dying, bool polls)
     {
         var files = new List<KernelAddress>();
         foreach (var irp in outstanding) irps.AddFiles(irp, files);
         if (dying is { } thread && stacks.Bounds(thread) is { } stack && memory.Pointer(thread + layout.KThread.KernelStack) is { } from)
         {
             files.AddRange(filesOnStack.Find(from, stack, out var absent));
-            if (files.Count == 0 && absent > 0) memory.Note($"thread {thread}: it has no IRP, and of the pointers on its stack {absent} lead to memory that is absent, where the file may be that it waits for");
+            // A thread that closes a file in rundown looks for its IRPs again and again.
+            if (files.Count == 0 && absent > 0 && polls) memory.Note($"thread {thread}: it has no IRP, and of the pointers on its stack {absent} lead to memory that is absent, where the file may be that it waits for");
         }
 
         foreach (var file in files)

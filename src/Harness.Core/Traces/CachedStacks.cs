@@ -17,8 +17,10 @@ public sealed class CachedStacks
     /// <summary>Stacks that were left out, since more than four million frames are not kept.</summary>
     public int LeftOut { get; private set; }
 
+    /// <summary>Stacks that are known.</summary>
     public int Count => _definitions;
 
+    /// <summary>Reads the whole trace once.</summary>
     public static CachedStacks Of(TraceFile trace)
     {
         var stacks = new CachedStacks();
@@ -33,6 +35,11 @@ public sealed class CachedStacks
     }
 
     /// <summary>The stack that this key stood for at this time, innermost frame first; empty when the trace doesn't tell.</summary>
+    /// <param name="key">The key in the payload of StackWalkKeyKernel or StackWalkKeyUser.</param>
+    /// <param name="time">
+    /// The time of that record itself, not the one in its payload: between the event that a stack belongs to and the stack's own record the kernel
+    /// may forget another stack of the same key.
+    /// </param>
     public ReadOnlySpan<ulong> Find(ulong key, long time)
     {
         if (!_stacks.TryGetValue(key, out var all)) return [];

@@ -54,7 +54,7 @@ internal sealed class ProcessorRecords(ArraySegment<BufferPlace> places, BufferL
         if (_shape.Family == RecordFamily.Unknown || _size < _shape.HeaderSize || _size > bytes.Length) return Skip(bytes);
         if (_shape.TimeAt == 0) return ReadOdd(bytes);
         Key = Time = BinaryPrimitives.ReadInt64LittleEndian(bytes[_shape.TimeAt..]);
-        if (_at == 0 && places[_place].Offset == 0 && _shape.Family == RecordFamily.System) Key = long.MinValue;
+        if (_at == 0 && places[_place].Offset == 0 && Record is { IsKernel: true, HookId: KernelTraceEvents.Header }) Key = long.MinValue;
         return true;
     }
 
