@@ -14,13 +14,16 @@ public sealed record GuestOptions(string? Vm, string? Computer, bool Isolate, st
     /// <summary>Names the other machine when the user doesn't.</summary>
     public const string ComputerVariable = "DRIVERFAULT_COMPUTER";
 
+    /// <summary>"1": back to the checkpoint before every story.</summary>
+    public const string IsolateVariable = "DRIVERFAULT_ISOLATE";
+
     /// <summary>As the environment has it.</summary>
     /// <param name="root">The repository's folder.</param>
     /// <param name="variable">The value of an environment variable.</param>
     public static GuestOptions Of(string root, Func<string, string?> variable) => new(
         variable(VmVariable) is { Length: > 0 } vm ? vm : null,
         variable(ComputerVariable) is { Length: > 0 } computer ? computer : null,
-        false, Path.Combine(root, "vm-scripts"), Path.Combine(root, "artifacts", "guest"));
+        variable(IsolateVariable) == "1", Path.Combine(root, "vm-scripts"), Path.Combine(root, "artifacts", "guest"));
 
     /// <summary>What the user says goes before what the environment does: naming a machine of one kind takes back one of the other.</summary>
     public GuestOptions With(string? vm, string? computer, bool isolate) =>

@@ -17,7 +17,7 @@ internal sealed class GuestSession
     private const int MostDeaths = 2;
 
     // Nothing but the user can help against these; a second try would tell the same.
-    private static readonly string[] Hopeless = ["noPowerShell", "noHyperV", "notElevated", "noSuchVm", "noCheckpoint", "noCredential", "wrongCredential", "noIntegrationServices"];
+    internal static readonly string[] Hopeless = ["noPowerShell", "noHyperV", "notElevated", "noSuchVm", "noCheckpoint", "noCredential", "wrongCredential", "noIntegrationServices"];
 
     private readonly IHostScripts _scripts;
     private readonly Patience _patience;

@@ -52,13 +52,14 @@ public sealed class HyperVTarget : IMachineTarget
     /// <summary>Real time passes.</summary>
     public TimeSpan DefaultSettle => TimeSpan.FromSeconds(15);
 
-    /// <summary>The same target for another machine.</summary>
-    public HyperVTarget With(GuestOptions options) => new(options, _clock, _patience, _scripts, _cancel) { Scratch = Scratch };
+    /// <summary>The target for this machine; the same one for the same machine, whose guest is ready then.</summary>
+    public HyperVTarget With(GuestOptions options) => options == _options ? this : new(options, _clock, _patience, _scripts, _cancel) { Scratch = Scratch };
 
     /// <summary>Which machine.</summary>
     public GuestOptions Options => _options;
 
-    public ITarget With(MachineOptions options) => new HyperVTarget(_options, _clock, _patience with { Run = options.Timeout + _patience.Check }, _scripts, _cancel) { Scratch = Scratch };
+    public ITarget With(MachineOptions options) =>
+        options.Timeout + _patience.Check is var run && run == _patience.Run ? this : new HyperVTarget(_options, _clock, _patience with { Run = run }, _scripts, _cancel) { Scratch = Scratch };
 
     public void Check(string fileName, byte[] image)
     {

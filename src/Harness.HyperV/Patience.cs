@@ -12,5 +12,5 @@ namespace Harness.HyperV;
 public sealed record Patience(TimeSpan Check, TimeSpan Restore, TimeSpan Connect, TimeSpan Copy, TimeSpan Run, TimeSpan Dump, int Tries, TimeSpan Pause)
 {
     /// <summary>Of a guest with 4 GiB on an SSD, with room to spare; nobody has measured it yet.</summary>
-    public static readonly Patience Usual = new(TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(35), TimeSpan.FromMinutes(20), 3, TimeSpan.FromSeconds(5));
+    public static readonly Patience Usual = new(TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(32), TimeSpan.FromMinutes(20), 3, TimeSpan.FromSeconds(5));
 }

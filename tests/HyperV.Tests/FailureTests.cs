@@ -16,8 +16,14 @@ using Xunit;
 namespace HyperV.Tests;
 
 /// <summary>Whatever goes wrong between host and guest ends in a verdict or in one clear line, after a number of tries that is known, and leaves nothing behind.</summary>
-public sealed class FailureTests
+public sealed class FailureTests : IDisposable
 {
+    private readonly string _folder = Directory.CreateTempSubdirectory("driverfault-child-").FullName;
+
+    private string Child => Path.Combine(_folder, "pid");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
     [Theory]
     [InlineData("noHyperV", "the Hyper-V role is not installed")]
     [InlineData("notElevated", "this needs an elevated PowerShell")]
@@ -249,11 +255,11 @@ public sealed class FailureTests
     [Fact]
     public void A_child_that_keeps_the_script_s_output_open_keeps_nobody_waiting()
     {
-        using var host = new Host().MadeReady().Fine("Copy").Says("Run", new HostAnswer(true, ExitCode: 0), line => line["child"] = host_child).Collects("hang-irp");
+        using var host = new Host().MadeReady().Fine("Copy").Says("Run", new HostAnswer(true, ExitCode: 0), line => line["child"] = Child).Collects("hang-irp");
 
         host.Play().Judgement.Verdict.Should().Be(Verdict.Pass);
 
-        Process.GetProcessById(Pid(host_child)).Kill();
+        Process.GetProcessById(Pid(Child)).Kill();
     }
 
     [Fact]
@@ -271,8 +277,6 @@ public sealed class FailureTests
         Gone(host.At("child"));
         host.LeftOvers.Should().BeEmpty();
     }
-
-    private readonly string host_child = Path.Combine(Directory.CreateTempSubdirectory("driverfault-child-").FullName, "pid");
 
     private static string Inconclusive(Host host)
     {
@@ -314,7 +318,7 @@ public sealed class FailureTests
     private static string Dump(Host host, string driver, string device, uint ioctl = 0x222000)
     {
         var file = host.At($"{driver}.dmp");
-        var path = Path.Combine(Root, "tests", "drivers", "bin", "gcc-O2", driver + ".sys");
+        var path = Path.Combine(Repository.Root, "tests", "drivers", "bin", "gcc-O2", driver + ".sys");
         var story = new HangIrp().Tell(new Choices(ioctl, [], 0, Outcome.Ended, TimeSpan.FromMinutes(10)));
         new EmulatedTarget().Play(story, DriverArgument.Read(path, @"\Device\" + device).Driver, new Conditions(1, 1), new EvidenceLog(), new DumpRequest(DumpKind.Full, (name, pieces) =>
         {
@@ -323,14 +327,5 @@ public sealed class FailureTests
             foreach (var piece in pieces) stream.Write(piece.Span);
         }));
         return file;
-    }
-
-    private static readonly string Root = Find();
-
-    private static string Find()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "DriverFaultHarness.sln"))) folder = folder.Parent!;
-        return folder.FullName;
     }
 }

@@ -87,6 +87,10 @@ internal sealed class Host : IDisposable
     /// <summary>The steps that were asked for, in order.</summary>
     public string[] Asked => [.. Conversation.Select(line => line.GetProperty("step").GetString()!)];
 
+    /// <summary>The steps that are recorded somewhere below this folder.</summary>
+    public IEnumerable<string> AskedBelow(string folder) => Directory.EnumerateFiles(At(folder), "conversation.jsonl", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+        .SelectMany(File.ReadAllLines).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("step").GetString()!);
+
     /// <summary>conversation.jsonl of the run folder.</summary>
     public IReadOnlyList<JsonElement> Conversation => File.Exists(At("kept", "conversation.jsonl")) ? [.. File.ReadAllLines(At("kept", "conversation.jsonl")).Select(line => JsonDocument.Parse(line).RootElement)] : [];
 

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using FluentAssertions;
 using Harness.Core.Evidence;
 using Harness.Core.Targets;
@@ -123,6 +124,32 @@ public sealed class HyperVTargetTests
         Lacks(options with { Harness = host.At("nowhere") }).Should().Contain("driverfault.exe for the guest").And.Contain("docs/hyperv.md");
         Lacks(options with { Scripts = host.At("nowhere") }).Should().Contain("Invoke-GuestScenario.ps1");
         FluentActions.Invoking(() => host.Target.Check("x.sys", [1, 2, 3])).Should().Throw<UnusableDriverException>();
+    }
+
+    [Fact]
+    public void Every_step_and_parameter_is_one_that_the_script_takes()
+    {
+        var script = File.ReadAllText(Path.Combine(Repository.Root, "vm-scripts", "Invoke-GuestScenario.ps1"));
+        var steps = Regex.Match(script, @"\[ValidateSet\((?<names>[^)]*)\)\] \[string\] \$Step,").Groups["names"].Value.Split(',').Select(name => name.Trim(' ', '\'')).ToList();
+        var parameters = Regex.Matches(script[..script.IndexOf("Set-StrictMode", StringComparison.Ordinal)], @"\] \$(\w+)").Select(match => match.Groups[1].Value).ToList();
+        HostStep[] all = [HostStep.Check, HostStep.Restore, HostStep.Start, HostStep.Connect, HostStep.Copy("a", "b"), HostStep.Run("a", "b", "c", TimeSpan.FromSeconds(1.5)), HostStep.Collect("a", "b"), HostStep.LiveDump("a"), HostStep.Interrupt];
+        using var host = new Host();
+
+        all.Select(step => step.Name).Should().BeEquivalentTo(steps);
+        all.SelectMany(step => step.Arguments.Select(argument => argument.Key)).Should().BeSubsetOf(parameters);
+        host.Target.Options.ScriptArguments.Should().EndWith(["-VMName", "TestVm"]);
+        (host.Target.Options with { Vm = null, Computer = "Other" }).ScriptArguments.Should().EndWith(["-ComputerName", "Other"]);
+        parameters.Should().Contain(["VMName", "ComputerName"]).And.NotContain(name => name.Contains("assword", StringComparison.Ordinal) || name.Contains("redential", StringComparison.Ordinal), "a credential is never an argument");
+    }
+
+    [Fact]
+    public void Every_failure_that_the_scripts_name_is_one_that_the_target_knows()
+    {
+        var named = Directory.EnumerateFiles(Path.Combine(Repository.Root, "vm-scripts")).SelectMany(file => Regex.Matches(File.ReadAllText(file), "-Code '(\\w+)'").Select(match => match.Groups[1].Value)).Distinct();
+        var answered = Regex.Match(File.ReadAllText(Path.Combine(Repository.Root, "vm-scripts", "DriverFaultVm.psm1")), @"\$codes = (?<names>.*)").Groups["names"].Value.Split(',').Select(name => name.Trim(' ', '\'', '\r')).ToList();
+
+        named.Should().BeSubsetOf(answered);
+        GuestSession.Hopeless.Except(["noPowerShell"]).Should().BeSubsetOf(answered);
     }
 
     [Theory]
