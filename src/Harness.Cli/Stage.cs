@@ -10,7 +10,8 @@ namespace Harness.Cli;
 /// <param name="results">Where their folders go.</param>
 /// <param name="format">How they are told; null: not at all.</param>
 /// <param name="dump">The kernel dump that each leaves; null: none.</param>
-internal sealed class Stage(Surroundings around, ITarget target, string results, Format? format, DumpKind? dump = null)
+/// <param name="trace">Each leaves an event trace.</param>
+internal sealed class Stage(Surroundings around, ITarget target, string results, Format? format, DumpKind? dump = null, bool trace = false)
 {
     private bool _first = true;
 
@@ -25,7 +26,7 @@ internal sealed class Stage(Surroundings around, ITarget target, string results,
         PlayedRun played;
         try
         {
-            played = PlayedRun.Play(run, target, driver, dump is { } kind ? new DumpRequest(kind, folder.WriteDump) : null, folder.FullPath);
+            played = PlayedRun.Play(run, target, driver, dump is not null || trace ? new Recording(dump, trace, folder.WriteRecording) : null, folder.FullPath);
             folder.Write(played.Evidence, played.Judgement);
         }
         catch (Exception e) when (e is UnusableDriverException or UnwritableResultsException or OperationCanceledException)

@@ -267,7 +267,7 @@ public sealed class FailureTests : IDisposable
     {
         using var cancel = new CancellationTokenSource();
         using var host = new Host();
-        host.With(cancel: cancel.Token).MadeReady().Fine("Copy").Says("Run", null, line => { line["hangs"] = true; line["pidFile"] = host.At("pid"); line["child"] = host.At("child"); });
+        host.EndedBy(cancel).MadeReady().Fine("Copy").Says("Run", null, line => { line["hangs"] = true; line["pidFile"] = host.At("pid"); line["child"] = host.At("child"); });
         using var written = new FileSystemWatcher(host.At()) { EnableRaisingEvents = true };
         written.Changed += (_, file) => { if (file.Name == "pid" && new FileInfo(file.FullPath).Length > 0) cancel.Cancel(); };
 
@@ -320,9 +320,9 @@ public sealed class FailureTests : IDisposable
         var file = host.At($"{driver}.dmp");
         var path = Path.Combine(Repository.Root, "tests", "drivers", "bin", "gcc-O2", driver + ".sys");
         var story = new HangIrp().Tell(new Choices(ioctl, [], 0, Outcome.Ended, TimeSpan.FromMinutes(10)));
-        new EmulatedTarget().Play(story, DriverArgument.Read(path, @"\Device\" + device).Driver, new Conditions(1, 1), new EvidenceLog(), new DumpRequest(DumpKind.Full, (name, pieces) =>
+        new EmulatedTarget().Play(story, DriverArgument.Read(path, @"\Device\" + device).Driver, new Conditions(1, 1), new EvidenceLog(), new Recording(DumpKind.Full, false, (name, pieces) =>
         {
-            if (name != DumpRequest.FileName) return;
+            if (name != Recording.DumpFileName) return;
             using var stream = File.Create(file);
             foreach (var piece in pieces) stream.Write(piece.Span);
         }));

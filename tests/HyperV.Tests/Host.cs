@@ -38,10 +38,17 @@ internal sealed class Host : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    /// <summary>The same host with other limits, options or a way to end it.</summary>
-    public Host With(Patience? patience = null, bool isolate = false, CancellationToken cancel = default, string? program = null, Action<HostStep>? scripts = null)
+    /// <summary>The same host with other limits and options, or with somebody who looks on.</summary>
+    public Host With(Patience? patience = null, bool isolate = false, string? program = null, Action<HostStep>? looks = null)
     {
-        Target = Make(patience ?? Short, isolate, cancel, program, scripts);
+        Target = Make(patience ?? Short, isolate, program, looks);
+        return this;
+    }
+
+    /// <summary>The same host with a way to end its runs.</summary>
+    public Host EndedBy(CancellationTokenSource cancel)
+    {
+        Target = Make(Short, cancel: cancel.Token);
         return this;
     }
 
@@ -100,7 +107,7 @@ internal sealed class Host : IDisposable
     /// <summary>What a run left where it has its folder while it lasts.</summary>
     public IEnumerable<string> LeftOvers => Directory.EnumerateFileSystemEntries(At("scratch"));
 
-    private HyperVTarget Make(Patience patience, bool isolate = false, CancellationToken cancel = default, string? program = null, Action<HostStep>? looks = null) => new(
+    private HyperVTarget Make(Patience patience, bool isolate = false, string? program = null, Action<HostStep>? looks = null, CancellationToken cancel = default) => new(
         new GuestOptions("TestVm", null, isolate, At("scripts"), At("harness")), TimeProvider.System, patience,
         (options, record) => new Watched(new PowerShellScripts(program ?? StandIn, [At("conversation"), .. options.ScriptArguments], TimeProvider.System, record), looks), cancel) { Scratch = At("scratch") };
 

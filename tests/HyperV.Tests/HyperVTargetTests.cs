@@ -48,7 +48,7 @@ public sealed class HyperVTargetTests
         using var host = new Host().MadeReady().Says("Copy", new HostAnswer(false, "failed", "the disk is full"));
         Harness.Core.Reports.RunFolder? given = null;
         byte[]? driver = null;
-        host.With(scripts: step =>
+        host.With(looks: step =>
         {
             if (step.Name != "Copy" || step.Arguments[1].Value != @"C:\driverfault\run\1") return;
             given = Harness.Core.Reports.RunFolder.Open(step.Arguments[0].Value);

@@ -58,7 +58,7 @@ public class ExaminationTests
     }
 
     [Theory]
-    [InlineData(WaitReason.Executive, "zombie-no-cancel-routine", "it has waited for 10 min, but nt's own routines have no names here, and the one that waits was inferred.")]
+    [InlineData(WaitReason.Executive, "zombie-no-cancel-routine", "it has waited for 10 min, but by its name the routine of nt that waits is none of those that are known, and was inferred.")]
     [InlineData(WaitReason.DelayExecution, "zombie-cancel-routine-did-not-complete", "the wait is renewed every few milliseconds.")]
     public void Without_symbols_the_wait_and_the_IRP_tell_a_likely_zombie(WaitReason reason, string finding, string says)
     {
@@ -69,6 +69,15 @@ public class ExaminationTests
         remains.Zombie!.Id.Should().Be(finding);
         remains.Zombie.Stuck.Should().BeEquivalentTo(new { Driver = "sample.sys", Inferred = true, Place = "nt+0x1120" });
         remains.Says.Should().EndWith(says);
+    }
+
+    [Theory]
+    [InlineData(WaitReason.Executive, Standing.LikelyZombie)]
+    [InlineData(WaitReason.DelayExecution, Standing.Unclear)]
+    public void Where_a_build_of_nt_calls_its_routine_otherwise_only_the_wait_for_the_file_tells(WaitReason reason, Standing standing)
+    {
+        _scene.Kernel.Wait(_scene.Thread, reason, _scene.File + _scene.Kernel.Layout.FileObject.Event, [.. FakeKernel.Abort.Where(name => name != "IopCancelAlertedRequest")]);
+        Look().Remains.Should().ContainSingle().Which.Standing.Should().Be(standing);
     }
 
     [Fact]
