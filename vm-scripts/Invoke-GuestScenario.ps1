@@ -54,7 +54,7 @@ function Invoke-Restore {
 function Invoke-Run {
     Use-Session -Do {
         param($session)
-        $job = Invoke-Command -Session $session -AsJob -ArgumentList $Harness, $Source, $Destination, [bool] $ComputerName -ScriptBlock {
+        $job = Invoke-Command -Session $session -AsJob -ArgumentList $Harness, $Source, $Destination, ([bool] $ComputerName) -ScriptBlock {
             param([string] $Folder, [string] $Run, [string] $Results, [bool] $Physical)
             $ErrorActionPreference = 'Stop'
             [void] (New-Item -ItemType Directory -Force -Path $Results)

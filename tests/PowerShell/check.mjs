@@ -58,6 +58,7 @@ for (const script of scripts) {
     const find = (at, what) => findings.push(`${script.file}:${at.line}:${at.column}: ${what}`);
     for (const error of script.errors) find(error, error.missing ? `syntax: ${error.missing} is missing` : `syntax: '${error.name.slice(0, 60)}' is not PowerShell here`);
     if (script.errors.length > 0) continue;
+    for (const type of script.bareTypes) find(type, `${type.name} is text where an argument stands; parentheses make it PowerShell`);
 
     const dotted = [...script.dotted].map(name => byName.get(name)).filter(Boolean);
     const modules = [...script.uses].map(name => byName.get(name)).filter(Boolean);

@@ -25,6 +25,8 @@ export class Script {
         /** @type {Map<string, {parameters: Set<string>, advanced: boolean, asks: boolean, place: Place, scope: Scope}>} */
         this.functions = new Map();
         this.calls = [];
+        /** Types where an argument is text. */
+        this.bareTypes = [];
         this.uses = new Set();
         this.dotted = new Set();
         this.scopes = [];
@@ -119,6 +121,12 @@ export class Script {
         const arguments_ = elements ? elements.namedChildren : [];
         const parameters = arguments_.filter(child => child.type === 'command_parameter').map(child => place(child, lower(child.text.replace(/^-/, '').replace(/:$/, ''))));
         const splats = arguments_.flatMap(child => child.descendantsOfType('variable')).filter(variable => variable.text.startsWith('@')).map(variable => place(variable, variable.text));
+        // [bool] $x among arguments is the text '[bool]' and another argument.
+        const bare = child => {
+            if (child.type === 'type_literal') this.bareTypes.push(place(child, child.text));
+            else if (['array_literal_expression', 'unary_expression', 'member_access', 'invokation_expression', 'expression_with_unary_operator', 'cast_expression'].includes(child.type)) child.namedChildren.forEach(bare);
+        };
+        arguments_.forEach(bare);
         const text = nameNode?.text ?? '';
         const file = /([\w.-]+\.ps1)['"]?\)?$/i.exec(text.trim())?.[1];
         if (nameNode && file && operator) {

@@ -98,9 +98,11 @@ public sealed record Night(DateTimeOffset Started, string HarnessVersion, bool F
     [JsonIgnore]
     public IEnumerable<Difference> Regressions => Accepted ? [] : Differences.Where(d => d.IsRegression);
 
-    /// <summary>"2 regressions", "no regression".</summary>
+    /// <summary>"3 regressions in 2 runs", "1 regression", "no regression".</summary>
     [JsonIgnore]
-    public string Headline => Regressions.Count() switch { 0 => "no regression", 1 => "1 regression", var many => $"{many} regressions" };
+    public string Headline => Regressions.Count() switch { 0 => "no regression", 1 => "1 regression", var many => $"{many} regressions in {Spelled(Regressions.Select(d => d.Key).Distinct().Count())}" };
+
+    private static string Spelled(int runs) => runs == 1 ? "1 run" : $"{runs} runs";
 
     /// <summary>What of a run differs from the baseline.</summary>
     public IEnumerable<Difference> Of(RowKey key) => Differences.Where(d => d.Key == key);

@@ -48,7 +48,7 @@ public sealed class NightArchiveTests : IDisposable
 
         var page = Html();
 
-        page.Descendants("h1").Single().Value.Should().Be("Nightly: 2 regressions");
+        page.Descendants("h1").Single().Value.Should().Be("Nightly: 2 regressions in 1 run");
         page.Descendants("h2").Select(h => h.Value).Should().Contain("The last 3 nights", "a night that cannot be read is left out");
         var rows = page.Descendants("table").Single(t => t.Attribute("class")?.Value == "trend").Elements("tr").ToList();
         rows[0].Elements("th").Select(c => c.Value).Should().Equal("Run", "Clock", "11-22 08:43", "11-23 08:43", "11-25 08:43");

@@ -69,6 +69,7 @@ public sealed class PowerShellGateTests : IDisposable
     [InlineData("calls Another.ps1, which is not in this repository", "", "& (Join-Path -Path $PSScriptRoot -ChildPath 'Another.ps1')\n", "")]
     [InlineData("Script.ps1:7:6: $fuond is never assigned", "", "\"is: $fuond\"\n", "")]
     [InlineData("Get-Part is given @found, whose parameters cannot be checked", "", "Get-Part @found\n", "")]
+    [InlineData("[string] is text where an argument stands", "", "Get-Part -Name [string] $found\n", "")]
     [InlineData("$found is not assigned on the other machine", "", "Invoke-Command -Session $found -ScriptBlock { $found }\n", "")]
     [InlineData("calls Get-Part on another machine", "", "Invoke-Command -Session $found -ScriptBlock { Get-Part -Name 'x' }\n", "")]
     [InlineData("calls Get-Part on another machine", "", "Invoke-Command -Session $found -ScriptBlock { function Get-One { Get-Part -Name 'x' }; Get-One }\n", "")]
