@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
+using Harness.Core.Files;
 
 namespace Harness.Core.Dumps;
 
@@ -33,10 +34,10 @@ public sealed class FileBytes : IDisposable
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
     public static FileBytes Open(string path)
     {
-        // Others may hold it open: a dump is often still being copied, scanned or looked at.
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        // Nothing of an empty file, a pipe or a device can be mapped.
+        if (RegularFile.Length(path) == 0) return new FileBytes([]);
+        using var stream = RegularFile.Open(path);
         var length = stream.Length;
-        // An empty file cannot be mapped.
         if (length == 0) return new FileBytes([]);
         var file = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
         return new FileBytes(file, file.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read), length);

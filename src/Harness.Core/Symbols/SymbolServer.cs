@@ -6,7 +6,7 @@ using Harness.Core.Nt;
 namespace Harness.Core.Symbols;
 
 /// <summary>
-/// Fetches PDBs over HTTP as symsrv does: <c>server/name/key/name</c>. A file that came whole is moved to its place in the cache at once, so that no
+/// Fetches PDBs over HTTP as symsrv does: <c>server/name/key/name</c>. A PDB that came whole is moved to its place in the cache at once, so that no
 /// other process sees half of one. A server that cannot be reached is asked once.
 /// </summary>
 internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
@@ -17,7 +17,7 @@ internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
     private readonly HashSet<string> _unreachable = new(StringComparer.OrdinalIgnoreCase);
     private HttpClient? _client;
 
-    /// <summary>The file; null with a complaint, or without one where the server does not have it.</summary>
+    /// <summary>The file, with a complaint where it could not be kept; null with a complaint, or without one where the server does not have it.</summary>
     public Stream? Fetch(SymbolSource source, PdbIdentity pdb, out string? complaint)
     {
         complaint = null;
@@ -32,22 +32,28 @@ internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
             if (answer.StatusCode is HttpStatusCode.NotFound) return null;
             if (!answer.IsSuccessStatusCode)
             {
+                _unreachable.Add(server);
                 complaint = $"{server} answers {(int)answer.StatusCode} for {pdb}";
                 return null;
             }
 
             using var body = answer.Content.ReadAsStream(patience.Token);
-            if (source.Cache is not { } cache)
+            if (source.Cache is not { } cache || Folder(cache, pdb, out complaint) is not { } folder)
             {
                 var whole = new MemoryStream();
                 Copy(body, whole, patience.Token);
                 return whole;
             }
 
-            var folder = SymbolSource.Stored(cache, pdb);
-            Directory.CreateDirectory(folder);
             part = Path.Combine(folder, $"{pdb.Name}.{Environment.ProcessId}.part");
             using (var file = new FileStream(part, FileMode.Create, FileAccess.Write)) Copy(body, file, patience.Token);
+            // A page that asks for a password would be everybody's PDB from then on.
+            if (Refused(part, pdb) is { } why)
+            {
+                complaint = $"{pdb} of {source.Url} {why}";
+                return null;
+            }
+
             var path = Path.Combine(folder, pdb.Name);
             File.Move(part, path, overwrite: true);
             part = null;
@@ -86,6 +92,37 @@ internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
             length += read;
             if (length > LargestFile) throw new IOException($"it has more than {LargestFile >> 20} MiB");
             to.Write(buffer, 0, read);
+        }
+    }
+
+    /// <summary>The PDB's folder in the cache; null, with a complaint, where none can be made: the PDB is used and not kept.</summary>
+    private static string? Folder(string cache, PdbIdentity pdb, out string? complaint)
+    {
+        complaint = null;
+        var folder = SymbolSource.Stored(cache, pdb);
+        try
+        {
+            Directory.CreateDirectory(folder);
+            return folder;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            complaint = $"{pdb} is not kept in {cache}: {SymbolPath.OneLine(e.Message)}";
+            return null;
+        }
+    }
+
+    /// <summary>Why what came is not the image's PDB; null: it is.</summary>
+    private static string? Refused(string part, PdbIdentity pdb)
+    {
+        try
+        {
+            using var file = PdbFile.Open(part);
+            return file.IsOf(pdb) ? null : SymbolPath.OfAnotherBuild(file, pdb);
+        }
+        catch (UnusablePdbException e)
+        {
+            return e.Message;
         }
     }
 
