@@ -10,9 +10,6 @@ internal sealed record AbsentTarget(string Name, string? Lacks, TimeSpan Default
     /// <summary>This Windows machine's own kernel.</summary>
     public static readonly AbsentTarget Local = new("local", "this version cannot run drivers in this machine's own kernel yet", TimeSpan.FromSeconds(15));
 
-    /// <summary>A Hyper-V guest.</summary>
-    public static readonly AbsentTarget HyperV = new("hyperv", "this version cannot run drivers in a Hyper-V guest yet", TimeSpan.FromSeconds(15));
-
     public void Check(string fileName, byte[] image) => throw Absent();
 
     public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence) => throw Absent();

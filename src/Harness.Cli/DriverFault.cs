@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Harness.Cli.Commands;
 using Harness.Core.Evidence;
+using Harness.Core.Nightly;
 using Harness.Core.Reports;
 using Harness.Core.Targets;
 
@@ -20,6 +21,7 @@ internal static class DriverFault
         root.Add(new RunCommand(around).Command);
         root.Add(new JudgeCommand(around).Command);
         root.Add(new ReplayCommand(around).Command);
+        root.Add(new NightlyCommand(around).Command);
         root.Add(new DiagnoseCommand(around).Command);
 
         // Without response files: '@' begins the file of --input.
@@ -30,13 +32,18 @@ internal static class DriverFault
         {
             return (ExitCode)parsed.Invoke(new InvocationConfiguration { Output = around.Out, Error = around.Error, EnableDefaultExceptionHandler = false });
         }
-        catch (Exception e) when (e is UsageException or UnusableDriverException or UnusableRunFolderException)
+        catch (Exception e) when (e is UsageException or UnusableDriverException or UnusableRunFolderException or UnusableBaselineException)
         {
             return Refuse(around, FirstLine(e.Message));
         }
         catch (UnwritableResultsException e)
         {
             around.Error.WriteLine($"driverfault: {FirstLine(e.Message)}");
+            return ExitCode.HarnessFailure;
+        }
+        catch (OperationCanceledException)
+        {
+            around.Error.WriteLine("driverfault: interrupted");
             return ExitCode.HarnessFailure;
         }
         catch (Exception e)

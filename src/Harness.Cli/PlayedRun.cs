@@ -16,6 +16,9 @@ namespace Harness.Cli;
 /// <param name="Defect">What went wrong in the harness itself; the evidence ends there, and the verdict is an error.</param>
 internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Observation> Evidence, Judgement Judgement, Exception? Defect = null)
 {
+    /// <summary>The run folder's absolute path; null when it is not kept.</summary>
+    public string? Folder { get; init; }
+
     /// <summary>This build of the harness, as run.json names it.</summary>
     public static string HarnessVersion { get; } =
         typeof(PlayedRun).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
@@ -31,19 +34,21 @@ internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Obser
     /// <param name="target">Where.</param>
     /// <param name="driver">With which driver.</param>
     /// <param name="recording">What to leave besides; null: nothing.</param>
+    /// <param name="folder">Where the collectors of a real machine leave files; null: nowhere.</param>
     /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>
     /// <exception cref="UnwritableResultsException">What is recorded cannot be kept.</exception>
-    public static PlayedRun Play(RunDescription run, ITarget target, DriverUnderTest driver, Recording? recording = null)
+    public static PlayedRun Play(RunDescription run, ITarget target, DriverUnderTest driver, Recording? recording = null, string? folder = null)
     {
         var evidence = new EvidenceLog();
         try
         {
             var conditions = new Conditions(run.Seed, run.Processors);
             if (recording is not null) ((IRecordingTarget)target).Play(run.Story, driver, conditions, evidence, recording);
+            else if (target is IMachineTarget machine && folder is not null) machine.Play(run.Story, driver, conditions, evidence, folder);
             else target.Play(run.Story, driver, conditions, evidence);
             return new PlayedRun(run, evidence.Observations, Judge.Of(run, evidence.Observations));
         }
-        catch (Exception e) when (e is not UnusableDriverException and not UsageException and not UnwritableResultsException)
+        catch (Exception e) when (e is not UnusableDriverException and not UsageException and not UnwritableResultsException and not OperationCanceledException)
         {
             var because = $"The harness itself failed: {e.GetType().Name}: {DriverFault.FirstLine(e.Message)}";
             return new PlayedRun(run, evidence.Observations, new Judgement(Verdict.Error, null, null, because, [], []), e);

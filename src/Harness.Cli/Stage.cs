@@ -5,11 +5,17 @@ using Harness.Core.Targets;
 namespace Harness.Cli;
 
 /// <summary>Where runs are played one after the other: each gets its folder first, so that what cannot be kept is not begun.</summary>
-internal sealed class Stage(Surroundings around, ITarget target, string results, Format format, DumpKind? dump = null, bool trace = false)
+/// <param name="around">Where runs are told.</param>
+/// <param name="target">Where they are played.</param>
+/// <param name="results">Where their folders go.</param>
+/// <param name="format">How they are told; null: not at all.</param>
+/// <param name="dump">The kernel dump that each leaves; null: none.</param>
+/// <param name="trace">Each leaves an event trace.</param>
+internal sealed class Stage(Surroundings around, ITarget target, string results, Format? format, DumpKind? dump = null, bool trace = false)
 {
     private bool _first = true;
 
-    /// <summary>Plays one run, keeps it and tells it.</summary>
+    /// <summary>Plays one run, keeps it, and tells it.</summary>
     /// <exception cref="UnwritableResultsException">The run folder cannot be written.</exception>
     /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>
     public PlayedRun Play(RunDescription run, DriverUnderTest driver)
@@ -20,10 +26,10 @@ internal sealed class Stage(Surroundings around, ITarget target, string results,
         PlayedRun played;
         try
         {
-            played = PlayedRun.Play(run, target, driver, dump is not null || trace ? new Recording(dump, trace, folder.WriteRecording) : null);
+            played = PlayedRun.Play(run, target, driver, dump is not null || trace ? new Recording(dump, trace, folder.WriteRecording) : null, folder.FullPath);
             folder.Write(played.Evidence, played.Judgement);
         }
-        catch (Exception e) when (e is UnusableDriverException or UnwritableResultsException)
+        catch (Exception e) when (e is UnusableDriverException or UnwritableResultsException or OperationCanceledException)
         {
             // Nothing was run, or what was cannot be kept.
             folder.Discard();
@@ -32,8 +38,8 @@ internal sealed class Stage(Surroundings around, ITarget target, string results,
 
         if (!_first && format == Format.Text) around.Out.WriteLine();
         _first = false;
-        format.Tell(around, run, played.Evidence, played.Judgement, folder.FullPath);
+        format?.Tell(around, run, played.Evidence, played.Judgement, folder.FullPath);
         if (played.Defect is { } defect) DriverFault.Confess(around, defect);
-        return played;
+        return played with { Folder = folder.FullPath };
     }
 }

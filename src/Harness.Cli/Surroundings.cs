@@ -10,17 +10,20 @@ namespace Harness.Cli;
 /// <param name="Clock">Wall-clock time; it names run folders and decides nothing.</param>
 /// <param name="Targets">Every target, also those this machine lacks something for.</param>
 /// <param name="Command">How the user calls the command, ready to be pasted into a shell.</param>
-/// <param name="Results">The results folder when the user names none.</param>
+/// <param name="Root">The repository's folder, or the current one where there is none: the results folder is there when the user names none, and the nightly baseline.</param>
 /// <param name="SymbolPath">_NT_SYMBOL_PATH; null when it is not set.</param>
 /// <param name="Debug">A failure of the harness itself is told with its stack.</param>
-internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Command, string Results, string? SymbolPath, bool Debug)
+internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Command, string Root, string? SymbolPath, bool Debug)
 {
     /// <summary>The target of this name.</summary>
+    /// <param name="name">As the user says it.</param>
+    /// <param name="choose">What the user says of the target's machine; null: nothing.</param>
     /// <exception cref="UsageException">There is none, or this machine lacks something for it.</exception>
-    public ITarget TargetNamed(string name)
+    public ITarget TargetNamed(string name, Func<ITarget, ITarget>? choose = null)
     {
         var target = Targets.FirstOrDefault(target => string.Equals(target.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new UsageException($"--target: there is no target '{name}'{NearMiss.Hint(name, Targets.Select(target => target.Name))}");
+        target = choose?.Invoke(target) ?? target;
         return target.Lacks is null ? target : throw new UsageException($"--target: '{target.Name}' is not available here: {target.Lacks}");
     }
 
@@ -29,7 +32,7 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color
     public string ResultsIn(string? said)
     {
         if (said is not null && (said.Length == 0 || said.Contains('\0', StringComparison.Ordinal))) throw new UsageException($"--results: '{said.Replace('\0', '?')}' is not a folder's name");
-        return said ?? Results;
+        return said ?? Path.Combine(Root, "results");
     }
 
     /// <summary>Those of this process.</summary>
@@ -38,7 +41,7 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color
         if (OperatingSystem.IsWindows()) Console.OutputEncoding = Encoding.UTF8;
         return new Surroundings(
             Text(Console.OpenStandardOutput()), Text(Console.OpenStandardError()),
-            TakesColor(), TimeProvider.System, targets, CommandName(), ResultsFolder(), Environment.GetEnvironmentVariable("_NT_SYMBOL_PATH"), Environment.GetEnvironmentVariable("DRIVERFAULT_DEBUG") == "1");
+            TakesColor(), TimeProvider.System, targets, CommandName(), RootFolder(), Environment.GetEnvironmentVariable("_NT_SYMBOL_PATH"), Environment.GetEnvironmentVariable("DRIVERFAULT_DEBUG") == "1");
     }
 
     // The start scripts tell how they were called. PowerShell takes what is quoted for a string, unless an & calls it.
@@ -59,12 +62,12 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color
             ? Environment.GetEnvironmentVariable("WT_SESSION") is not null
             : Environment.GetEnvironmentVariable("TERM") is { Length: > 0 } and not "dumb");
 
-    // The repository's own results folder when the command was built inside it, wherever it is called from.
-    private static string ResultsFolder()
+    // The repository when the command was built inside it, wherever it is called from.
+    internal static string RootFolder()
     {
         for (var folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
             if (File.Exists(Path.Combine(folder, "DriverFaultHarness.sln")))
-                return Path.Combine(folder, "results");
-        return Path.Combine(Environment.CurrentDirectory, "results");
+                return folder;
+        return Environment.CurrentDirectory;
     }
 }

@@ -33,6 +33,7 @@ internal static class CrashDump
         {
             Processors = (int)Math.Min(file.UInt32(DumpHeaderLayout.NumberProcessors)!.Value, 0xFFFF),
             BugCheck = file.UInt32(DumpHeaderLayout.BugCheckCode)!.Value,
+            BugCheckParameters = [.. Enumerable.Range(0, 4).Select(i => file.UInt64(DumpHeaderLayout.BugCheckParameter1 + (8 * (uint)i))!.Value)],
             DebuggerData = new(file.UInt64(DumpHeaderLayout.KdDebuggerDataBlock)!.Value),
             DirectoryTable = file.UInt64(DumpHeaderLayout.DirectoryTableBase)!.Value,
         };

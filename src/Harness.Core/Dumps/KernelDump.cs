@@ -79,6 +79,9 @@ public sealed class KernelDump : IPhysicalPages, IDisposable
     /// <summary>The bug check's code, 0x161 for a live dump; null when the file doesn't tell of one.</summary>
     public uint? BugCheck => _found.BugCheck;
 
+    /// <summary>Its four parameters; none when the file doesn't tell of one.</summary>
+    public IReadOnlyList<ulong> BugCheckParameters => _found.BugCheckParameters;
+
     /// <summary>Bytes of physical memory in the file; 0: it holds pieces of virtual memory only, and most of the kernel is not there.</summary>
     public ulong PhysicalBytes => _found.PhysicalBytes;
 

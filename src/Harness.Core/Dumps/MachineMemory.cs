@@ -29,6 +29,9 @@ internal sealed record MachineMemory(string Kind, int Build, KernelAddress Activ
     /// <summary>Bug check code, 0x161 for a live dump; null where the machine did not stop.</summary>
     public uint? BugCheck { get; init; }
 
+    /// <summary>Its four parameters; none when the file doesn't tell.</summary>
+    public IReadOnlyList<ulong> BugCheckParameters { get; init; } = [];
+
     /// <summary>KdDebuggerDataBlock; null pointer where the file doesn't tell.</summary>
     public KernelAddress DebuggerData { get; init; }
 

@@ -7,7 +7,7 @@ using Harness.Core.Verdicts;
 namespace Harness.Core.Reports;
 
 /// <summary>
-/// Every JSON of this project goes through here, so that nothing needs reflection. Names are camelCase; addresses, codes and bytes are
+/// Every JSON of this project goes through here (a night's through its own, laid out alike), so that nothing needs reflection. Names are camelCase; addresses, codes and bytes are
 /// hexadecimal strings; a TimeSpan is "[d.]hh:mm:ss[.fffffff]"; NT's enumerations keep NT's spelling ("DelayExecution").
 /// A missing or null field that should be there is an error, an unknown one is skipped.
 /// </summary>

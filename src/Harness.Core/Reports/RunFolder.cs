@@ -69,6 +69,14 @@ public sealed class RunFolder
         }
     });
 
+    /// <summary>Writes what another machine is to replay into a folder: run.json, and evidence of nothing yet.</summary>
+    /// <exception cref="UnwritableResultsException">The folder cannot be written.</exception>
+    public static void WriteStory(string path, RunDescription run)
+    {
+        WholeFile.Write(System.IO.Path.Combine(path, RunFile), stream => WriteJson(stream, run, JsonLayout.Indented.RunDescription));
+        WholeFile.Write(System.IO.Path.Combine(path, EvidenceFileName), _ => { });
+    }
+
     /// <summary>Writes what the run left: evidence.jsonl, junit.xml, report.html, and verdict.json last.</summary>
     /// <exception cref="UnwritableResultsException">A file cannot be written.</exception>
     public void Write(IReadOnlyList<Observation> evidence, Judgement judgement)
@@ -158,19 +166,8 @@ public sealed class RunFolder
 
     private bool Put(string file, Action<Stream> write)
     {
-        var path = System.IO.Path.Combine(Path, file);
-        var unfinished = path + ".unfinished";
-        try
-        {
-            using (var stream = File.Create(unfinished)) write(stream);
-            File.Move(unfinished, path, overwrite: true);
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            if (File.Exists(unfinished)) File.Delete(unfinished);
-            throw;
-        }
+        WholeFile.Put(System.IO.Path.Combine(Path, file), write);
+        return true;
     }
 
     private static void Discard(string path)

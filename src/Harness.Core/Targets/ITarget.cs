@@ -24,6 +24,26 @@ public interface ITarget
     void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence);
 }
 
+/// <summary>A target whose machine is there before the run and after it, and may be somebody's: real time passes in it, and files come of it.</summary>
+public interface IMachineTarget : ITarget
+{
+    /// <summary>The same target, for what the user says of its machine.</summary>
+    ITarget With(MachineOptions options);
+
+    /// <summary>As <see cref="ITarget.Play"/>. What the collectors leave (a trace, dumps) goes to <paramref name="folder"/>.</summary>
+    /// <exception cref="UnusableDriverException">The file is not a driver this target can load at all.</exception>
+    void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence, string folder);
+}
+
+/// <summary>What the user says of a machine.</summary>
+/// <param name="Vouched">It may be brought down, although it does not look like a machine for that.</param>
+/// <param name="Timeout">A run that takes longer is stopped, and the machine cleaned.</param>
+public sealed record MachineOptions(bool Vouched, TimeSpan Timeout)
+{
+    /// <summary>When the user says nothing. The longest stories wait for the I/O manager's five minutes twice.</summary>
+    public static readonly MachineOptions Usual = new(false, TimeSpan.FromMinutes(30));
+}
+
 /// <summary>What a target that can choose them is to run under; on a real machine they are what they are.</summary>
 /// <param name="Seed">The seed of all chance.</param>
 /// <param name="Processors">How many processors the machine has, 1 to 4.</param>

@@ -1,6 +1,7 @@
 using Harness.Cli;
 using Harness.Core.Targets;
 using Harness.Emulation;
+using Harness.HyperV;
 
 namespace Scenarios.Tests.Cli;
 
@@ -13,6 +14,8 @@ internal sealed record CommandRun(ExitCode Code, string Out, string Error)
     /// <summary>2026-11-22 08:43:12 UTC, for ever.</summary>
     public static readonly DateTimeOffset Now = new(2026, 11, 22, 8, 43, 12, TimeSpan.Zero);
 
+    private static string Nowhere => Path.Combine(Path.GetTempPath(), "driverfault-tests-must-name-their-folders");
+
     /// <summary>The lines of standard output.</summary>
     public string[] Lines => Out.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
@@ -20,17 +23,19 @@ internal sealed record CommandRun(ExitCode Code, string Out, string Error)
     public static CommandRun Of(params string[] args) => On(new EmulatedTarget(), args);
 
     /// <summary>On this target in place of the emulated one.</summary>
-    public static CommandRun On(ITarget emulated, params string[] args) => In(emulated, null, args);
+    public static CommandRun On(ITarget emulated, params string[] args) => In(Nowhere, emulated, null, args);
 
     /// <summary>Where _NT_SYMBOL_PATH is set.</summary>
-    public static CommandRun WithSymbolPath(string path, params string[] args) => In(new EmulatedTarget(), path, args);
+    public static CommandRun WithSymbolPath(string path, params string[] args) => In(Nowhere, new EmulatedTarget(), path, args);
 
-    private static CommandRun In(ITarget emulated, string? symbolPath, string[] args)
+    /// <summary>With this folder for the repository's.</summary>
+    public static CommandRun In(string root, ITarget emulated, params string[] args) => In(root, emulated, null, args);
+
+    private static CommandRun In(string root, ITarget emulated, string? symbolPath, string[] args)
     {
         using var output = new StringWriter { NewLine = "\n" };
         using var error = new StringWriter { NewLine = "\n" };
-        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, AbsentTarget.Local, AbsentTarget.HyperV], "driverfault",
-            Path.Combine(Path.GetTempPath(), "driverfault-tests-must-name-their-results"), symbolPath, Debug: false);
+        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, AbsentTarget.Local, new HyperVTarget(GuestOptions.Of(root, _ => null), TimeProvider.System)], "driverfault", root, symbolPath, Debug: false);
         var code = DriverFault.Run(args, around);
         return new CommandRun(code, output.ToString(), error.ToString());
     }

@@ -1,0 +1,69 @@
+using System.Globalization;
+using System.Text;
+using System.Xml;
+using Harness.Core.Reports;
+
+namespace Harness.Core.Nightly;
+
+/// <summary>
+/// A night in the JUnit dialect of <see cref="JUnitReport"/>, one testcase a run. Here a case fails when its run differs from the baseline, whatever its verdict: a defect
+/// that is found as it always was is green. What the harness failed at is an error. <c>time</c> is seconds of the run's own clock.
+/// </summary>
+internal static class NightJUnit
+{
+    /// <summary>Writes the document. The stream stays open.</summary>
+    internal static void Write(Stream stream, Night night)
+    {
+        var cases = night.Runs.Select(run => new Case(run.Row.Key, run))
+            .Concat(night.Differences.Where(d => d.Kind == DifferenceKind.MissingRow).Select(d => new Case(d.Key, null))).ToList();
+        var settings = new XmlWriterSettings { Indent = true, NewLineChars = "\n", Encoding = new UTF8Encoding(false), CloseOutput = false };
+        using var xml = XmlWriter.Create(stream, settings);
+        xml.WriteStartElement("testsuites");
+        xml.WriteStartElement("testsuite");
+        xml.WriteAttributeString("name", "driverfault.nightly");
+        xml.WriteAttributeString("tests", Number(cases.Count));
+        xml.WriteAttributeString("failures", Number(cases.Count(c => Worst(night, c) is { Kind: not DifferenceKind.Crashed })));
+        xml.WriteAttributeString("errors", Number(cases.Count(c => Worst(night, c) is { Kind: DifferenceKind.Crashed })));
+        xml.WriteAttributeString("skipped", "0");
+        xml.WriteAttributeString("time", Seconds(cases.Aggregate(TimeSpan.Zero, (sum, c) => sum + (c.Run?.Row.Time ?? TimeSpan.Zero))));
+        xml.WriteAttributeString("timestamp", night.Started.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss", CultureInfo.InvariantCulture));
+        foreach (var @case in cases) Write(xml, night, @case);
+        xml.WriteEndElement();
+        xml.WriteEndElement();
+    }
+
+    private static void Write(XmlWriter xml, Night night, Case @case)
+    {
+        var (key, run) = @case;
+        xml.WriteStartElement("testcase");
+        // Dots in a class name are packages to most readers, slashes folders to some.
+        xml.WriteAttributeString("classname", Printable.Line($"driverfault.nightly.{key.Target}.{key.Driver.Replace('.', '_').Replace('/', '_')}"));
+        xml.WriteAttributeString("name", Printable.Line($"{key.Scenario} {key.Request}"));
+        xml.WriteAttributeString("time", Seconds(run?.Row.Time ?? TimeSpan.Zero));
+        if (Worst(night, @case) is { } worst)
+        {
+            xml.WriteStartElement(worst.Kind == DifferenceKind.Crashed ? "error" : "failure");
+            xml.WriteAttributeString("type", worst.Name);
+            xml.WriteAttributeString("message", Printable.Line($"{worst.Name}: {worst.Says}"));
+            xml.WriteString(Printable.Of(string.Join('\n', night.Of(key).Select(d => $"{d.Name}: {d.Says}").Concat(run is null ? [] : [$"Replay: {run.Replay}"]))));
+            xml.WriteEndElement();
+        }
+
+        if (run is not null)
+        {
+            xml.WriteStartElement("system-out");
+            xml.WriteString(Printable.Of($"{run.Row.Verdict.ToString().ToLowerInvariant()}: {run.Because}\nfindings: {run.Row.FindingsText}\nSHA-256 of the driver: {run.Row.Sha256}\nrun folder: {run.Folder ?? "none"}\nReplay: {run.Replay}\n"));
+            xml.WriteEndElement();
+        }
+
+        xml.WriteEndElement();
+    }
+
+    private static Difference? Worst(Night night, Case @case) => night.Regressions.FirstOrDefault(d => d.Key == @case.Key);
+
+    private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("0.000", CultureInfo.InvariantCulture);
+
+    private static string Number(int count) => count.ToString(CultureInfo.InvariantCulture);
+
+    private sealed record Case(RowKey Key, NightRun? Run);
+}

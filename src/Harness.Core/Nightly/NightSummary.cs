@@ -1,0 +1,77 @@
+using System.Text;
+using Harness.Core.Diagnosis;
+using Harness.Core.Reports;
+
+namespace Harness.Core.Nightly;
+
+/// <summary>A night as one page of Markdown, for the summary of a CI job (GitHub cuts one at 1 MiB).</summary>
+internal static class NightSummary
+{
+    private const int MostRows = 500;
+
+    /// <summary>Writes the page, UTF-8. The stream stays open.</summary>
+    internal static void Write(Stream stream, Night night, string folder)
+    {
+        using var page = new StreamWriter(stream, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
+        page.WriteLine($"# driverfault nightly: {Heading(night)}");
+        page.WriteLine();
+        page.WriteLine(Cell(Origin(night)));
+        page.WriteLine();
+        Differences(page, "Regressions", [.. night.Regressions], night);
+        Differences(page, night.Accepted ? "Accepted: this night is the baseline now" : "Notes", [.. night.Differences.Except(night.Regressions)], night);
+        page.WriteLine("## Runs");
+        page.WriteLine();
+        page.WriteLine("| | verdict | scenario | request | driver | target | outcome | clock | findings |");
+        page.WriteLine("|---|---|---|---|---|---|---|---|---|");
+        foreach (var run in night.Runs.Take(MostRows))
+        {
+            var (key, row) = (run.Row.Key, run.Row);
+            Row(page, night.Regressions.Any(d => d.Key == key) ? "**!**" : "", row.Verdict.ToString().ToLowerInvariant(), Cell(key.Scenario), Cell(key.Request), Cell(key.Driver), Cell(key.Target),
+                row.Outcome is { } outcome ? outcome.ToString().ToLowerInvariant() : "–", row.Time is { } time ? Spelled.Duration(time) : "–", Cell(row.FindingsText));
+        }
+
+        Rest(page, night.Runs.Count);
+        page.WriteLine();
+        page.WriteLine($"'+' marks a finding that the scenario expects, '!' one that it does not. The runs are in `{folder}`.");
+    }
+
+    /// <summary>What the night came to: "2 regressions", "did not finish".</summary>
+    internal static string Heading(Night night) => !night.Finished ? "did not finish" : night.Accepted && night.Baseline is null ? "a first night, kept as the baseline" : night.Headline;
+
+    /// <summary>When, what, and compared with what.</summary>
+    internal static string Origin(Night night) =>
+        $"{night.Runs.Count} runs of {string.Join(", ", night.Runs.Select(run => run.Row.Key.Driver).Distinct())} on {string.Join(", ", night.Runs.Select(run => run.Row.Key.Target).Distinct())}, begun {night.Started.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss", System.Globalization.CultureInfo.InvariantCulture)} UTC, harness {night.HarnessVersion}. "
+        + (night.Baseline is { } baseline ? $"Compared with {baseline}." : "There was no baseline to compare with.");
+
+    private static void Differences(StreamWriter page, string heading, IReadOnlyList<Difference> differences, Night night)
+    {
+        if (differences.Count == 0) return;
+        page.WriteLine($"## {heading}");
+        page.WriteLine();
+        page.WriteLine("| what | scenario | driver | target | says |");
+        page.WriteLine("|---|---|---|---|---|");
+        foreach (var difference in differences.Take(MostRows))
+        {
+            var replay = difference.IsRegression && night.Runs.FirstOrDefault(run => run.Row.Key == difference.Key) is { } run ? $"<br>run again: {Cell(run.Replay)}" : "";
+            Row(page, $"**{difference.Name}**", Cell(difference.Key.Scenario), Cell(difference.Key.Driver), Cell(difference.Key.Target), Cell(difference.Says) + replay);
+        }
+
+        Rest(page, differences.Count);
+        page.WriteLine();
+    }
+
+    private static void Rest(StreamWriter page, int count)
+    {
+        if (count > MostRows) page.WriteLine($"\nand {count - MostRows} more, in {NightArchive.NightFile}.");
+    }
+
+    private static void Row(StreamWriter page, params string[] cells) => page.WriteLine($"| {string.Join(" | ", cells)} |");
+
+    // What a driver says may hold anything: a cell of a table that Markdown does not read.
+    private static string Cell(string text)
+    {
+        var plain = new StringBuilder();
+        foreach (var c in Printable.Line(text)) plain.Append(c switch { '<' => "&lt;", '>' => "&gt;", '&' => "&amp;", '|' or '`' or '*' or '_' or '[' or ']' or '\\' or '#' or '~' or '@' => $"&#{(int)c};", _ => c.ToString() });
+        return plain.ToString();
+    }
+}
