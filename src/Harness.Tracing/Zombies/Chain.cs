@@ -40,7 +40,7 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
         var requested = held.Requests.Count > 0 && (held.Stack.Count == 0 || held.IsUnnamed) && held.Reason is WaitReason.Executive or WaitReason.DelayExecution;
         if (!explained && !requested) return Unheld(process, all);
         var answer = facts.Exists(fact => fact.Holds == false) ? Answer.CannotTell : explained && facts.TrueForAll(fact => fact.Holds == true) ? Answer.Proven : Answer.ConsistentWith;
-        var driver = held.OwnFrame ?? (held.Hold == Hold.BlockedInDispatch && held.InDispatch is var (call, routine) ? names.ModuleOf(routine, call.Since) : held.Requests.Select(DriverOf).FirstOrDefault());
+        var driver = held.OwnFrame ?? (held.Hold == Hold.BlockedInDispatch && held.InDispatch is var (call, routine) ? names.ModuleOf(routine, call.Since) : held.Awaited is { } awaited ? DriverOf(awaited) : null);
         var says = new ChainText(process, held, driver, held.Requests.Count(request => DriverOf(request) == driver), ThreadOf).Told;
         var doubts = string.Join("; ", facts.Where(fact => fact.Holds is null).Select(fact => fact.Name));
         var against = string.Join("; ", facts.Where(fact => fact.Holds == false).Select(fact => fact.Name));
@@ -90,7 +90,7 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
 
     private bool? IrpIsOutstanding(FollowedProcess process, HeldThread held)
     {
-        if (held.Requests.Count > 0) return true;
+        if (held.Awaited is not null) return true;
         // Sent before the session, or completed only in part: a completion routine may stop that, and no event tells.
         return !trace.SawDrivers || process.Threads.Exists(thread => !thread.SeenFromStart) || held.Thread.LastCompleted is { CompletionRoutine: not 0 } ? null : false;
     }

@@ -24,7 +24,7 @@ internal sealed class ChainText(FollowedProcess process, HeldThread wait, string
                 Hold.Rundown when wait.Function == StuckThread.CleanupProcessResources => $"{who} holds {count} that the closing of its handles waits for",
                 Hold.Rundown => $"{who} holds {count} that its rundown waits for",
                 Hold.BlockedInDispatch => $"{who} waits in kernel mode on its caller's thread",
-                Hold.UncancellableRequest => $"{who} holds {count} ({wait.Requests[0].Major.NtName()}) that nobody cancels",
+                Hold.UncancellableRequest => $"{who} holds {count} ({wait.Awaited!.Major.NtName()}) that nobody cancels",
                 _ => $"{who} has not completed {count}",
             };
         }
@@ -41,7 +41,7 @@ internal sealed class ChainText(FollowedProcess process, HeldThread wait, string
     {
         get
         {
-            var request = wait.Hold == Hold.BlockedInDispatch && wait.InDispatch is var (call, _) ? call : wait.Requests.Count > 0 ? wait.Requests[0] : null;
+            var request = wait.Hold == Hold.BlockedInDispatch && wait.InDispatch is var (call, _) ? call : wait.Awaited;
             if (request is null) return "";
             return $" {new KernelAddress(request.Address)} ({request.Major.NtName()}) was sent by thread {request.Owner?.Tid ?? -1} at {Spelled.Clock(Chain.Time(request.Since))}.";
         }

@@ -12,7 +12,8 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
 
     private readonly List<FollowedWait> _waits = [];
     private readonly List<(uint Id, FollowedRequest Request, ulong Routine)> _calls = [];
-    private bool _switchedIn;
+    private bool _switchedIn, _waitedWhenAsked;
+    private FollowedRequest? _sent;
 
     public int Tid { get; } = tid;
 
@@ -45,6 +46,12 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
     /// <summary>The wait that it had last, and those before if its process's end was asked for.</summary>
     public IReadOnlyList<FollowedWait> Past => _waits;
 
+    /// <summary>
+    /// The IRP that a system service of this thread would wait for in the wait it is in, or was in last: the one it sent last. What a dispatch routine sent
+    /// of its own is not that once the routine has returned, nor is what is sent after the end was asked for by a thread that waited then: a cancel routine's.
+    /// </summary>
+    public FollowedRequest? Sent { get; private set; }
+
     /// <summary>The last IRP it sent that was completed.</summary>
     public FollowedRequest? LastCompleted { get; set; }
 
@@ -57,6 +64,7 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
         Settle();
         _waits.Clear();
         RanAfter = Runs;
+        _waitedWhenAsked = Waits;
     }
 
     public void SwitchOut(double at, bool waits, WaitReason reason)
@@ -64,7 +72,7 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
         Settle();
         Runs = false;
         if (!waits) return;
-        (Waits, OutAt, Reason, Ready) = (true, at, reason, null);
+        (Waits, OutAt, Reason, Ready, Sent) = (true, at, reason, null, _sent);
     }
 
     public void SwitchIn(double at)
@@ -96,13 +104,21 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
 
     public void Call(uint id, FollowedRequest request, ulong routine)
     {
+        Sends(request);
         if (_calls.Count < MostCalls) _calls.Add((id, request, routine));
     }
 
     public void Return(uint id)
     {
         var at = _calls.FindLastIndex(call => call.Id == id);
-        if (at >= 0) _calls.RemoveRange(at, _calls.Count - at);
+        if (at < 0) return;
+        Sends(_calls[at].Request);
+        _calls.RemoveRange(at, _calls.Count - at);
+    }
+
+    private void Sends(FollowedRequest request)
+    {
+        if (!_waitedWhenAsked) _sent = request;
     }
 
     /// <summary>Files the wait that the last switch-in ended, now that its stack is known or will never be.</summary>
@@ -112,7 +128,7 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
         _switchedIn = false;
         var keeps = Process?.Asked is not null;
         var from = Math.Max(OutAt, Process?.Asked ?? OutAt);
-        if (_waits.Find(wait => wait.Reason == Reason && wait.Stack == InStack) is { } same)
+        if (_waits.Find(wait => wait.Reason == Reason && wait.Stack == InStack && wait.Sent == Sent) is { } same)
         {
             // Of a thread that doesn't die, what it did in between makes it another wait.
             if (keeps || same == _waits[^1])
@@ -124,7 +140,7 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
 
         if (!keeps) _waits.Clear();
         else if (_waits.Count == MostWaits) _waits.RemoveAt(ShortestWait());
-        _waits.Add(new FollowedWait(Reason, InStack, OutAt, InAt, InAt - from, Ready));
+        _waits.Add(new FollowedWait(Reason, InStack, Sent, OutAt, InAt, InAt - from, Ready));
     }
 
     private int ShortestWait()
@@ -137,12 +153,15 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
 }
 
 /// <summary>A wait that ended, or the same one over and over: with one reason and one stack.</summary>
-internal sealed class FollowedWait(WaitReason reason, ulong[]? stack, double since, double until, double total, FollowedReady? ready)
+internal sealed class FollowedWait(WaitReason reason, ulong[]? stack, FollowedRequest? sent, double since, double until, double total, FollowedReady? ready)
 {
     public WaitReason Reason { get; } = reason;
 
     /// <summary>The stack it switched in with; null: not in the trace.</summary>
     public ulong[]? Stack { get; } = stack;
+
+    /// <summary>What a system service would have waited for (<see cref="FollowedThread.Sent"/>).</summary>
+    public FollowedRequest? Sent { get; } = sent;
 
     /// <summary>When it first switched out.</summary>
     public double Since { get; } = since;

@@ -10,6 +10,9 @@ internal sealed class HeldThread
 
     private readonly double _asked;
 
+    /// <summary>What a system service of the thread waits for; null: it was completed, or nobody saw it.</summary>
+    private readonly FollowedRequest? _sent;
+
     private HeldThread(FollowedThread thread, FollowedWait? past, double end, FrameNames names)
     {
         var process = thread.Process!;
@@ -22,9 +25,12 @@ internal sealed class HeldThread
         TimeSinceLast = past is null ? end - thread.OutAt : past.Until - past.LastOut;
         Stack = names.Of(past?.Stack, past?.Until ?? end);
         InDispatch = process.Ended is null && thread.InDispatch is var (call, routine) && ModuleOffset.IsDriver(names.ModuleOf(routine, call.Since)) ? (call, routine) : null;
-        Requests = [.. process.Requests.Where(IsOfThisWait).OrderByDescending(request => request.Owner == thread)];
+        var sent = past is null ? thread.Sent : past.Sent;
+        Requests = [.. process.Requests.Where(IsOfThisWait).OrderByDescending(request => request == sent).ThenByDescending(request => request.Owner == thread)];
         OwnsRequest = Requests.Count > 0 && Requests[0].Owner == thread;
+        _sent = OwnsRequest && Requests[0] == sent ? sent : null;
         (Hold, Function) = Explain();
+        Awaited = FindAwaited();
     }
 
     public FollowedThread Thread { get; }
@@ -48,6 +54,9 @@ internal sealed class HeldThread
 
     /// <summary>It sent one of them itself.</summary>
     public bool OwnsRequest { get; }
+
+    /// <summary>That of <see cref="Requests"/> for which it waits, as the function that waits tells; null: it cannot be told, or the trace does not have it.</summary>
+    public FollowedRequest? Awaited { get; }
 
     /// <summary>The dispatch routine of a driver that it called and that has not returned.</summary>
     public (FollowedRequest Request, ulong Routine)? InDispatch { get; }
@@ -103,19 +112,40 @@ internal sealed class HeldThread
             }, function);
         }
 
-        if (Requests.Any(request => request.Owner == Thread && request.Major is IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close) && Reason == WaitReason.Executive)
+        if (Requests.Any(IsUncancellable) && Reason == WaitReason.Executive)
             return (Hold.UncancellableRequest, Stack.Select(ModuleOffset.Function).FirstOrDefault(frame => frame is ParseDevice or "nt!IopCloseFile" or "nt!IopDeleteFile"));
         if (Stack.Count > 0 && !IsUnnamed) return (Hold.Unexplained, null);
         if (Past is null && InDispatch is not null) return (Hold.BlockedInDispatch, null);
         return (Reason switch
         {
             // The exit APC ended the wait for the request, and the thread began another that nothing ends.
-            WaitReason.Executive when OwnsRequest && !Polls && Thread.RanAfter && Since >= _asked => Hold.NoCancelRoutine,
+            WaitReason.Executive when _sent is not null && !Polls && Thread.RanAfter && Since >= _asked => Hold.NoCancelRoutine,
             // Handles are being closed, and the file object of this request among them.
             WaitReason.DelayExecution when Requests.Any(request => Thread.Process!.CleanedUp.TryGetValue(request.File, out var closed) && closed <= Since) => Hold.Rundown,
             _ => Hold.Unexplained,
         }, null);
     }
+
+    private FollowedRequest? FindAwaited()
+    {
+        switch (Hold)
+        {
+            case Hold.NoCancelRoutine or Hold.CancelRoutineDidNotComplete:
+                return _sent;
+            case Hold.UncancellableRequest:
+                return Requests.LastOrDefault(IsUncancellable);
+            case Hold.Rundown when Function == StuckThread.CancelThreadIo:
+                return OwnsRequest ? Requests.First(request => request.Owner == Thread) : null;
+            case Hold.Rundown:
+                // The handle that is being closed is the one for which IRP_MJ_CLEANUP was sent last.
+                var closed = Thread.Process!.CleanedUp;
+                return Requests.Where(request => closed.ContainsKey(request.File)).MaxBy(request => closed[request.File]) ?? (Requests.All(request => request.File == Requests[0].File) ? Requests.FirstOrDefault() : null);
+            default:
+                return Requests.FirstOrDefault();
+        }
+    }
+
+    private bool IsUncancellable(FollowedRequest request) => request.Owner == Thread && request.Major is IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close;
 
     /// <summary>The number of frames when there is none.</summary>
     private int Index(Func<string, bool> of)

@@ -113,8 +113,11 @@ internal sealed class KernelStory : ISymbols, IImageSymbols
         if (!HasDrivers) return this;
         var id = ++_calls;
         Kernel(KernelTraceEvents.DriverMajorFunctionCall, [.. Numbers((uint)major, 0), .. Words((second ? Second : First) + 0x1000, file, irp), .. Numbers(id)]);
-        return returns ? Kernel(KernelTraceEvents.DriverMajorFunctionReturn, [.. Words(irp), .. Numbers(id)]) : this;
+        return returns ? Returns(irp, id) : this;
     }
+
+    /// <summary>The dispatch routine of this call, counted from 1, returns.</summary>
+    public KernelStory Returns(ulong irp, uint call) => Kernel(KernelTraceEvents.DriverMajorFunctionReturn, [.. Words(irp), .. Numbers(call)]);
 
     /// <summary>A driver calls IoCompleteRequest; a completion routine of the first may run.</summary>
     public KernelStory Completes(ulong irp = Irp, bool second = false, bool completionRoutine = false)
