@@ -38,7 +38,7 @@ public static class TraceAnalysis
         if (header.EventsLost > 0) yield return $"{header.EventsLost} events were lost";
         if (header.BuffersLost > 0) yield return $"{header.BuffersLost} buffers were lost";
         if (trace.File.BuffersAfterLoss > 0 && header is { EventsLost: 0, BuffersLost: 0 }) yield return "events were lost, as marks on buffers tell";
-        if (header.BuffersWritten > trace.File.Buffers) yield return (header.Mode & LogFileModes.Circular) != 0 ? "the session overwrote its oldest events" : $"the session wrote {header.BuffersWritten} buffers, and {trace.File.Buffers} are in the file";
+        if ((header.Mode & LogFileModes.Circular) != 0 && header.BuffersWritten > trace.File.Buffers) yield return "the session overwrote its oldest events";
         foreach (var note in trace.Notes) yield return "the trace is damaged: " + note;
     }
 
