@@ -62,7 +62,7 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
         var waited = longest is null ? "" : $" Thread {longest.Thread.Tid} waited for {Span(longest.Total)} of that: ({longest.Reason}){(longest.Stack.Count > 0 ? $" in {Place(longest.Stack)}" : "")}.";
         var fate = process.Ended is { } ended
             ? Fate(process, Answer.NotAZombie, $"{who} went {Span(ended - process.Asked!.Value)} after its end was asked for; no driver is seen to have kept it.{waited}")
-            : Fate(process, Answer.CannotTell, $"{who} was still there {Span(trace.End - process.Asked!.Value)} after its end was asked for, {(process.Threads.TrueForAll(thread => thread.Ended is not null) ? "without a thread" : "and no thread of it waits for what a driver holds")}.{waited}");
+            : Fate(process, Answer.CannotTell, $"{who} was still there {Span(trace.End - process.Asked!.Value)} after its end was asked for, {(process.Threads.TrueForAll(thread => thread.Ended is not null) ? "without a thread" : "and no thread of it is seen to wait for what a driver holds")}.{waited}");
         return fate with { Wait = longest is null ? null : WaitOf(longest) };
     }
 
@@ -92,7 +92,7 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
     {
         if (held.Awaited is not null) return true;
         // Sent before the session, or completed only in part: a completion routine may stop that, and no event tells.
-        return !trace.SawDrivers || process.Threads.Exists(thread => !thread.SeenFromStart) || held.Thread.LastCompleted is { CompletionRoutine: not 0 } ? null : false;
+        return !trace.SawDrivers || process.Threads.Exists(thread => !thread.SeenFromStart || thread.SawCompletionRoutine) ? null : false;
     }
 
     // Records.

@@ -28,9 +28,6 @@ internal sealed class FollowedRequest(ulong address, FollowedThread? owner, IrpM
 
     public FollowedThread? CompletedBy { get; private set; }
 
-    /// <summary>A completion routine ran as it was completed, and may have stopped that; 0: none did.</summary>
-    public ulong CompletionRoutine { get; set; }
-
     public void SentTo(ulong routine)
     {
         if (_routines.Count == MostRoutines) _routines.RemoveAt(MostRoutines - 2);

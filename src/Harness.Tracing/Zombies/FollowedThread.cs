@@ -52,8 +52,8 @@ internal sealed class FollowedThread(int tid, FollowedProcess? process)
     /// </summary>
     public FollowedRequest? Sent { get; private set; }
 
-    /// <summary>The last IRP it sent that was completed.</summary>
-    public FollowedRequest? LastCompleted { get; set; }
+    /// <summary>A completion routine ran for an IRP that it sent, and may have stopped the completion: no event tells.</summary>
+    public bool SawCompletionRoutine { get; set; }
 
     /// <summary>The dispatch routine it is in: of the innermost call that has not returned.</summary>
     public (FollowedRequest Request, ulong Routine)? InDispatch => _calls.Count == 0 ? null : (_calls[^1].Request, _calls[^1].Routine);

@@ -112,7 +112,8 @@ internal sealed class HeldThread
             }, function);
         }
 
-        if (Requests.Any(IsUncancellable) && Reason == WaitReason.Executive)
+        // The wait for IRP_MJ_CLEANUP gives another reason than the others.
+        if (Requests.Any(IsUncancellable) && Reason is WaitReason.Executive or WaitReason.UserRequest)
             return (Hold.UncancellableRequest, Stack.Select(ModuleOffset.Function).FirstOrDefault(frame => frame is ParseDevice or "nt!IopCloseFile" or "nt!IopDeleteFile"));
         if (Stack.Count > 0 && !IsUnnamed) return (Hold.Unexplained, null);
         if (Past is null && InDispatch is not null) return (Hold.BlockedInDispatch, null);

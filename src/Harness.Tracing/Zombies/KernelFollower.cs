@@ -329,13 +329,11 @@ internal sealed class KernelFollower
         if (!_requests.Remove(data.Irp, out var request)) return;
         request.Complete(data.TimeStampRelativeMSec, By(data.ThreadID, data.ProcessorNumber));
         _completing[data.Irp] = request;
-        if (request.Owner is not { } owner) return;
-        owner.LastCompleted = request;
-        owner.Process?.Complete(request);
+        request.Owner?.Process?.Complete(request);
     }
 
     private void RunCompletionRoutine(DriverCompletionRoutineTraceData data)
     {
-        if (_completing.TryGetValue(data.IrpPtr, out var request)) request.CompletionRoutine = data.Routine;
+        if (_completing.TryGetValue(data.IrpPtr, out var request) && request.Owner is { } owner) owner.SawCompletionRoutine = true;
     }
 }

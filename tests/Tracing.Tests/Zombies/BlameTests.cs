@@ -78,4 +78,26 @@ public sealed class BlameTests
 
         (fate.Answer, fate.Hold, fate.Driver).Should().Be((Answer.ConsistentWith, Hold.CancelRoutineDidNotComplete, null), fate.Says);
     }
+
+    [Fact]
+    public void A_stopped_completion_is_still_possible_when_others_of_the_thread_were_completed_since()
+    {
+        var story = new KernelStory().Begin().Switches(VictimThread).Ends().Starts(Victim, "second.exe", VictimThread).Switches(VictimThread);
+        story.Calls().Calls(second: true).Completes(second: true, completionRoutine: true).Calls(OtherIrp, IrpMajor.Cleanup).Completes(OtherIrp).Switches(ControllerThread).Kills();
+        for (var i = 0; i < 150; i++) story.WaitsFor(10, WaitReason.DelayExecution, "KiSwapContext", "KeDelayExecutionThread", "IoCancelThreadIo", "PspExitThread");
+        var fate = story.Lists(Victim, Controller).Diagnosis().Fates[^1];
+
+        (fate.Answer, fate.Hold).Should().Be((Answer.ConsistentWith, Hold.Rundown), fate.Says);
+        fate.Facts.Should().Contain(("an IRP that it sent to a driver was not completed", null));
+    }
+
+    [Fact]
+    public void A_cleanup_that_nobody_completes_holds_its_process_with_a_wait_of_another_reason()
+    {
+        var story = new KernelStory().Begin().Requests().Kills().Completes().Calls(OtherIrp, IrpMajor.Cleanup).Thread(KernelTraceEvents.ThreadEnd, Victim, VictimThread);
+        var fate = story.Switches(0, WaitReason.UserRequest).After(600_000).Lists(Victim, Controller).Fate();
+
+        (fate.Answer, fate.Hold, fate.Driver).Should().Be((Answer.ConsistentWith, Hold.UncancellableRequest, "first.sys"), fate.Says);
+        fate.Says.Should().Contain("IRP_MJ_CLEANUP");
+    }
 }
