@@ -7,9 +7,6 @@ namespace Harness.Cli;
 /// <summary>A target that this build of the command cannot offer. It is listed with the reason, and asking for it is an unusable argument.</summary>
 internal sealed record AbsentTarget(string Name, string? Lacks, TimeSpan DefaultSettle) : ITarget
 {
-    /// <summary>This Windows machine's own kernel.</summary>
-    public static readonly AbsentTarget Local = new("local", "this version cannot run drivers in this machine's own kernel yet", TimeSpan.FromSeconds(15));
-
     /// <summary>A Hyper-V guest.</summary>
     public static readonly AbsentTarget HyperV = new("hyperv", "this version cannot run drivers in a Hyper-V guest yet", TimeSpan.FromSeconds(15));
 

@@ -1,5 +1,7 @@
+using System.Text;
 using Harness.Core.Targets;
 using Harness.Emulation;
+using Harness.Windows;
 
 namespace Harness.Cli;
 
@@ -7,11 +9,20 @@ internal static class Program
 {
     private static int Main(string[] args)
     {
-        ITarget[] targets = [new EmulatedTarget(), AbsentTarget.Local, AbsentTarget.HyperV];
+        if (OperatingSystem.IsWindows() && args is [ClientProgram.Command])
+            return ClientProgram.Run(new StreamReader(Console.OpenStandardInput(), Encoding.UTF8), new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false)), TimeProvider.System);
+
+        ITarget[] targets = [new EmulatedTarget(), new LocalTarget(TimeProvider.System, ThisProgram(), line => Console.Error.WriteLine($"driverfault: {line}")), AbsentTarget.HyperV];
         var around = Surroundings.OfThisProcess(targets);
         var code = DriverFault.Run(args, around);
         around.Out.Flush();
         around.Error.Flush();
         return (int)code;
     }
+
+    // As it was started: an executable of its own, or dotnet with the assembly.
+    private static string[] ThisProgram() =>
+        Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) != "dotnet"
+            ? [path, ClientProgram.Command]
+            : [Environment.ProcessPath ?? "dotnet", Environment.GetCommandLineArgs()[0], ClientProgram.Command];
 }

@@ -20,7 +20,7 @@ internal sealed class Stage(Surroundings around, ITarget target, string results,
         PlayedRun played;
         try
         {
-            played = PlayedRun.Play(run, target, driver, dump is { } kind ? new DumpRequest(kind, folder.WriteDump) : null);
+            played = PlayedRun.Play(run, target, driver, dump is { } kind ? new DumpRequest(kind, folder.WriteDump) : null, folder.FullPath);
             folder.Write(played.Evidence, played.Judgement);
         }
         catch (Exception e) when (e is UnusableDriverException or UnwritableResultsException)

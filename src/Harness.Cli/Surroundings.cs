@@ -15,12 +15,13 @@ namespace Harness.Cli;
 /// <param name="Debug">A failure of the harness itself is told with its stack.</param>
 internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color, TimeProvider Clock, IReadOnlyList<ITarget> Targets, string Command, string Results, string? SymbolPath, bool Debug)
 {
-    /// <summary>The target of this name.</summary>
+    /// <summary>The target of this name, for what the user says of its machine.</summary>
     /// <exception cref="UsageException">There is none, or this machine lacks something for it.</exception>
-    public ITarget TargetNamed(string name)
+    public ITarget TargetNamed(string name, MachineOptions options)
     {
         var target = Targets.FirstOrDefault(target => string.Equals(target.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new UsageException($"--target: there is no target '{name}'{NearMiss.Hint(name, Targets.Select(target => target.Name))}");
+        if (target is IMachineTarget machine) target = machine.With(options);
         return target.Lacks is null ? target : throw new UsageException($"--target: '{target.Name}' is not available here: {target.Lacks}");
     }
 

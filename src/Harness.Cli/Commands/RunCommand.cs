@@ -13,7 +13,7 @@ internal sealed class RunCommand
 {
     private readonly Surroundings _around;
     private readonly Argument<string[]> _scenarios = new("SCENARIO") { Arity = ArgumentArity.ZeroOrMore, Description = "what to run; all when none is named ('driverfault list')" };
-    private readonly Option<string?> _target = Text("--target", "TARGET", "where the driver runs: emulated (default)");
+    private readonly Option<string?> _target = Text("--target", "TARGET", "where the driver runs: emulated (default), or local, the kernel of this Windows machine");
     private readonly Option<string?> _driver = Text("--driver", "FILE.sys", "the driver under test; default: the myfault.sys that comes with the harness");
     private readonly Option<string?> _device = Text("--device", "NAME", @"the device the client opens: X, \\.\X or \Device\X");
     private readonly Option<string?> _request = Text("--request", "control|read|write", "how the client sends the request: DeviceIoControl (default), ReadFile of --output-length bytes, or WriteFile of --input");
@@ -26,6 +26,7 @@ internal sealed class RunCommand
     private readonly Option<string?> _seed = Text("--seed", "N", "the seed of all chance in the run; default: 1");
     private readonly Option<string?> _processors = Text("--processors", "N", "processors of the emulated machine, 1 to 4; default: 1");
     private readonly Option<string?> _dump = new("--dump") { HelpName = "full|bitmap", Arity = ArgumentArity.ZeroOrOne, Description = "leave the machine's memory in the run folder too, as a kernel dump (MEMORY.DMP); default: none" };
+    private readonly MachineArguments _machine = new();
     private readonly Option<string?> _format = Text("--format", "text|json", "text (default), or JSON Lines with one object for each run");
 
     public RunCommand(Surroundings around)
@@ -33,7 +34,7 @@ internal sealed class RunCommand
         _around = around;
         Command = new Command("run", "Run scenarios and judge what they leave.")
         {
-            _scenarios, _target, _driver, _device, _request, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _processors, _dump, _format,
+            _scenarios, _target, _driver, _device, _request, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _processors, _dump, _format, _machine.Known, _machine.Timeout,
         };
         Command.SetAction(parsed => (int)Run(parsed));
     }
@@ -62,7 +63,7 @@ internal sealed class RunCommand
 
         var names = parsed.GetValue(_scenarios) ?? [];
         var scenarios = names.Length == 0 ? ScenarioCatalogue.All : [.. names.Select(Scenario)];
-        var target = _around.TargetNamed(Said(_target) ?? "emulated");
+        var target = _around.TargetNamed(Said(_target) ?? "emulated", _machine.Read(parsed));
         var driver = DriverArgument.Of(Said(_driver), Said(_device), target);
         var kind = Said(_request) is { } request ? RequestArgument.Kind(request) : RequestKind.Control;
         if (!driver.IsMyFault && kind != RequestKind.Control && Said(_ioctl) is not null) throw new UsageException($"--ioctl: a {RequestArgument.Text(kind)} has no control code");

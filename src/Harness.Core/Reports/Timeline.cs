@@ -63,6 +63,9 @@ internal static class Timeline
         RunStopped o => [(Voice.Alarm, $"the target stops the run: {o.Why}")],
         ProcessStates o => o.Processes.Select(p => (Voice.Harness, $"checkpoint '{o.Checkpoint}', process list: {State(p)}")),
         KernelMemorySeen o => [(Voice.Harness, $"checkpoint '{o.Checkpoint}', kernel memory: {Count(o.Processes.Count, "process", "processes")}, {Count(o.Processes.Sum(p => p.Threads.Count), "thread", "threads")}, {Count(o.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Irps).DistinctBy(i => i.Address).Count(), "IRP", "IRPs")}")],
+        ManagedStackSeen o => [(Voice.Harness, $"{cast.Who(o.Process, o.Pid, o.Tid)} is in managed code:"), .. o.Frames.Select(frame => (Voice.Harness, "  " + frame))],
+        TraceKept o => [(Voice.Harness, $"{o.File} is kept{(o.EventsLost > 0 ? $"; {o.EventsLost.ToString(CultureInfo.InvariantCulture)} events were lost" : "")}")],
+        NotObserved o => [(Voice.Alarm, $"{o.What}: not observed: {o.Why}")],
         _ => [(Voice.Harness, $"{seen.GetType().Name} ({seen.Source})")],
     };
 
@@ -72,7 +75,7 @@ internal static class Timeline
         if (process.Signalled) return $"{who} has ended";
         var waits = process.Threads.Select(t => t.State == ThreadState.Waiting ? $"{t.State} ({t.WaitReason})" : t.State.ToString())
             .GroupBy(wait => wait).Select(g => g.Count() == 1 ? g.Key : $"{g.Count().ToString(CultureInfo.InvariantCulture)} x {g.Key}");
-        return $"{who} is {(process.Listed ? "listed" : "not listed")}, not signalled; threads: {string.Join(", ", waits)}";
+        return $"{who} is {(process.Listed ? "listed" : "not listed")}, not signalled{(process.Threads.Count == 0 ? "" : $"; threads: {string.Join(", ", waits)}")}";
     }
 
     private static string Who(string process, int pid) => $"{process} (pid {pid.ToString(CultureInfo.InvariantCulture)})";

@@ -1,0 +1,4 @@
+namespace Harness.Windows;
+
+/// <summary>windows-facts.json.</summary>
+internal sealed record FactsFile(string Machine);

@@ -1,0 +1,34 @@
+using System.Runtime.Versioning;
+using Microsoft.Diagnostics.Runtime;
+
+namespace Harness.Windows;
+
+/// <summary>The managed stacks of another process, by ClrMD: the line of C# whose system call has not come back.</summary>
+[SupportedOSPlatform("windows")]
+internal static class ManagedStacks
+{
+    private const int MostFrames = 64;
+
+    /// <summary>Attaches, reads and lets go again; the process is suspended meanwhile.</summary>
+    /// <param name="pid">The process.</param>
+    /// <param name="tids">The threads that are wanted.</param>
+    /// <returns>For each thread that has managed frames, these, innermost first.</returns>
+    /// <exception cref="InvalidOperationException">It cannot be attached to, or has no runtime that can be read.</exception>
+    public static IReadOnlyList<(int Tid, IReadOnlyList<string> Frames)> Of(int pid, IReadOnlyCollection<int> tids)
+    {
+        try
+        {
+            using var target = DataTarget.AttachToProcess(pid, suspend: true);
+            var version = target.ClrVersions.FirstOrDefault() ?? throw new InvalidOperationException("there is no .NET runtime in it");
+            using var runtime = version.CreateRuntime();
+            return [.. runtime.Threads.Where(thread => tids.Contains((int)thread.OSThreadId)).Select(thread => ((int)thread.OSThreadId, Frames(thread))).Where(stack => stack.Item2.Count > 0)];
+        }
+        catch (Exception e) when (e is ClrDiagnosticsException or ArgumentException or IOException or System.ComponentModel.Win32Exception or FileNotFoundException)
+        {
+            throw new InvalidOperationException(e.Message, e);
+        }
+    }
+
+    private static IReadOnlyList<string> Frames(ClrThread thread) =>
+        [.. thread.EnumerateStackTrace().Take(MostFrames).Select(frame => frame.Method?.Signature).OfType<string>()];
+}
