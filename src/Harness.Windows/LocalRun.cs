@@ -162,22 +162,7 @@ internal sealed class LocalRun : IDisposable
         }
 
         var controller = new StoryController(threads[0], _driver.Device, _clients, new Collectors(_folder, _clients, _timeline), _timeline, _waits, step => Step(step));
-        var failure = (Exception?)null;
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                controller.Play();
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        })
-        { IsBackground = true };
-        thread.Start();
-        _waits.Until(TimeSpan.FromDays(2), () => !thread.IsAlive);
-        if (failure is not null) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+        _waits.For(Task.Factory.StartNew(controller.Play, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
         foreach (var client in _clients.Where(client => client.Refusal is not null)) _timeline.Add(Sources.Client, new RunStopped(client.Refusal!));
     }
 

@@ -12,12 +12,15 @@ internal sealed class Waits(TimeProvider clock, CancellationToken stop)
 {
     private static readonly TimeSpan Between = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>Nobody waits for longer; Polly would not.</summary>
+    private static readonly TimeSpan Longest = TimeSpan.FromDays(1);
+
     /// <summary>Asks until the answer is yes (true) or the limit has passed (false).</summary>
     /// <exception cref="OperationCanceledException">--timeout has passed.</exception>
     public bool Until(TimeSpan limit, Func<bool> holds)
     {
         var pipeline = new ResiliencePipelineBuilder<bool> { TimeProvider = clock }
-            .AddTimeout(new TimeoutStrategyOptions { Timeout = limit < Between ? Between : limit })
+            .AddTimeout(new TimeoutStrategyOptions { Timeout = limit < Between ? Between : limit > Longest ? Longest : limit })
             .AddRetry(new RetryStrategyOptions<bool>
             {
                 MaxRetryAttempts = int.MaxValue,
@@ -35,6 +38,10 @@ internal sealed class Waits(TimeProvider clock, CancellationToken stop)
             return holds();
         }
     }
+
+    /// <summary>Waits for a task; what it throws comes out here.</summary>
+    /// <exception cref="OperationCanceledException">--timeout has passed.</exception>
+    public void For(Task task) => task.WaitAsync(stop).GetAwaiter().GetResult();
 
     /// <summary>Lets time pass.</summary>
     /// <exception cref="OperationCanceledException">--timeout has passed.</exception>

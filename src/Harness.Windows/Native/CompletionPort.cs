@@ -20,14 +20,14 @@ public sealed partial class CompletionPort : SafeHandleZeroOrMinusOneIsInvalid
     public static NtStatus Of(DeviceHandle device, out CompletionPort port)
     {
         port = CreateIoCompletionPort(device, 0, 0, 0);
-        return port.IsInvalid ? WindowsException.ToStatus(Marshal.GetLastPInvokeError()) : NtStatus.Success;
+        return port.IsInvalid ? LastStatus.OfThisThread() : NtStatus.Success;
     }
 
     /// <summary>Waits in user mode for a packet, without limit. The status of its request, and whether it is the one that was expected.</summary>
     public NtStatus Dequeue(NativeRequest expected)
     {
         var succeeded = GetQueuedCompletionStatus(this, out _, out _, out var overlapped, Infinite);
-        if (overlapped == 0) return WindowsException.ToStatus(Marshal.GetLastPInvokeError());
+        if (overlapped == 0) return LastStatus.OfThisThread();
         if (overlapped != expected.Overlapped) throw new InvalidOperationException("The port's packet is of another request than the story says.");
         return expected.Answer(succeeded);
     }

@@ -80,7 +80,7 @@ public sealed partial class DeviceHandle : SafeHandleZeroOrMinusOneIsInvalid
     /// <inheritdoc/>
     protected override bool ReleaseHandle() => CloseHandle(handle);
 
-    private static NtStatus Status(bool succeeded) => succeeded ? NtStatus.Success : WindowsException.ToStatus(Marshal.GetLastPInvokeError());
+    private static NtStatus Status(bool succeeded) => succeeded ? NtStatus.Success : LastStatus.OfThisThread();
 
     // OBJECT_ATTRIBUTES, UNICODE_STRING and IO_STATUS_BLOCK of ntdef.h and wdm.h.
     [StructLayout(LayoutKind.Sequential)]

@@ -72,7 +72,7 @@ public sealed unsafe class NativeRequest : IDisposable
     internal NtStatus Answer(bool succeeded)
     {
         if (Status != NtStatus.Pending) return Status;
-        return succeeded ? NtStatus.Success : WindowsException.ToStatus(Marshal.GetLastPInvokeError());
+        return succeeded ? NtStatus.Success : LastStatus.OfThisThread();
     }
 
     /// <summary>Only when the request is over, or was never sent.</summary>

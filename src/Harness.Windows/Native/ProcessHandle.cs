@@ -50,7 +50,7 @@ public sealed partial class ProcessHandle : SafeHandleZeroOrMinusOneIsInvalid
     public int Pid => (int)GetProcessId(this);
 
     /// <summary>TerminateProcess. Its success does not mean that the process ends.</summary>
-    public NtStatus Terminate(uint exitStatus) => TerminateProcess(this, exitStatus) ? NtStatus.Success : WindowsException.ToStatus(Marshal.GetLastPInvokeError());
+    public NtStatus Terminate(uint exitStatus) => TerminateProcess(this, exitStatus) ? NtStatus.Success : LastStatus.OfThisThread();
 
     /// <summary>WaitForSingleObject(process, 0) succeeds.</summary>
     public bool IsSignalled => WaitForSingleObject(this, 0) == WaitObject;
@@ -62,7 +62,7 @@ public sealed partial class ProcessHandle : SafeHandleZeroOrMinusOneIsInvalid
     public void Wait() => _ = WaitForSingleObject(this, Infinite);
 
     /// <summary>GetExitCodeProcess: STILL_ACTIVE (0x103) while it runs.</summary>
-    public NtStatus ExitStatus => GetExitCodeProcess(this, out var code) ? new NtStatus(code) : WindowsException.ToStatus(Marshal.GetLastPInvokeError());
+    public NtStatus ExitStatus => GetExitCodeProcess(this, out var code) ? new NtStatus(code) : LastStatus.OfThisThread();
 
     /// <summary>PROCESS_EXTENDED_BASIC_INFORMATION says that it is being deleted; null when the system does not tell.</summary>
     public unsafe bool? IsDeleting

@@ -137,7 +137,7 @@ public static partial class SystemInformation
             {
                 var status = new NtStatus(NtQuerySystemInformation(infoClass, at, (uint)length, out var returned));
                 if (status == NtStatus.InfoLengthMismatch || status == NtStatus.BufferTooSmall) continue;
-                if (!status.IsSuccess) throw new WindowsException($"NtQuerySystemInformation({name})", (int)RtlNtStatusToDosError(status.Value));
+                if (!status.IsSuccess) throw new WindowsException($"NtQuerySystemInformation({name})", LastStatus.ToCode(status));
                 return (bytes.AsSpan(0, (int)Math.Min(returned, (uint)length)).ToArray(), (ulong)at);
             }
         }
@@ -148,8 +148,4 @@ public static partial class SystemInformation
     // learn.microsoft.com/windows/win32/api/winternl/nf-winternl-ntquerysysteminformation
     [LibraryImport("ntdll")]
     private static unsafe partial uint NtQuerySystemInformation(int infoClass, void* information, uint length, out uint returned);
-
-    // learn.microsoft.com/windows/win32/api/winternl/nf-winternl-rtlntstatustodoserror
-    [LibraryImport("ntdll")]
-    private static partial uint RtlNtStatusToDosError(uint status);
 }

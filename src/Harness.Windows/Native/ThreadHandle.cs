@@ -37,7 +37,7 @@ public sealed partial class ThreadHandle : SafeHandleZeroOrMinusOneIsInvalid
     }
 
     /// <summary>CancelSynchronousIo.</summary>
-    public NtStatus CancelSynchronous() => CancelSynchronousIo(this) ? NtStatus.Success : WindowsException.ToStatus(Marshal.GetLastPInvokeError());
+    public NtStatus CancelSynchronous() => CancelSynchronousIo(this) ? NtStatus.Success : LastStatus.OfThisThread();
 
     /// <inheritdoc/>
     protected override bool ReleaseHandle()
