@@ -59,7 +59,7 @@ internal sealed class Collectors(string folder, List<RunningClient> clients, Tim
         var process = listed.FirstOrDefault(process => process.Pid == client.Pid);
         var signalled = client.HasEnded;
         var threads = signalled || !tellsWaits ? [] : process?.Threads.Select(thread => new ThreadStateSeen(thread.Tid, thread.State, thread.WaitReason, IsIoPending(thread.Tid))).ToList() ?? [];
-        return new ProcessState(client.Name, process?.Image ?? "", client.Pid, Listed: process is not null && !signalled, signalled, client.Handle.ExitStatus, process?.Handles ?? 0, threads);
+        return new ProcessState(client.Name, process?.Image ?? "", client.Pid, Listed: process is not null && !signalled, signalled, client.Handle.ExitStatus, process?.Handles ?? 0, threads) { Deleting = signalled ? null : client.Handle.IsDeleting };
     }
 
     private static bool? IsIoPending(int tid)

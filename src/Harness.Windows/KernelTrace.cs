@@ -92,5 +92,5 @@ internal sealed class KernelTrace : IDisposable
 
     private static bool IsRefusal(Exception e) => e is COMException or System.ComponentModel.Win32Exception or UnauthorizedAccessException or IOException or NotImplementedException or PlatformNotSupportedException or DllNotFoundException or EntryPointNotFoundException or ArgumentException;
 
-    private static string Reason(Exception e) => $"{e.Message.ReplaceLineEndings(" ").Trim().TrimEnd('.')} (0x{e.HResult:x8})";
+    private static string Reason(Exception e) => e.Message.ReplaceLineEndings(" ").Trim() is var text && text.Contains("(0x", StringComparison.OrdinalIgnoreCase) ? text : $"{text.TrimEnd('.')} (0x{e.HResult:x8})";
 }

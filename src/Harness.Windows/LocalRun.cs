@@ -75,7 +75,7 @@ internal sealed class LocalRun : IDisposable
         var before = Devices();
         try
         {
-            _service = DriverService.Install(_left.Service, _left.Image, _waits);
+            _service = DriverService.Install(_left.Service, _left.Image, _patient);
             Step("start");
             _service.Start();
         }

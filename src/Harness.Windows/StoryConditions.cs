@@ -14,6 +14,9 @@ internal sealed class StoryConditions(List<RunningClient> clients, Waits waits)
 
     private readonly Lazy<bool> _tellsWaits = new(TellsWaits);
 
+    /// <summary>What <see cref="UntilWaiting"/> means here.</summary>
+    public string Waiting => _tellsWaits.Value ? "waiting" : $"waiting, by all that can be told: the call has not come back for {Quiet.TotalMilliseconds:0} ms, or with STATUS_PENDING";
+
     /// <summary>Waits until the condition is decided or its limit has passed; true when it holds.</summary>
     public bool Await(Act condition) => condition switch
     {

@@ -46,7 +46,7 @@ internal sealed class StoryController
                 _waits.Pass(sleep.For);
                 return true;
             case UntilWaiting until:
-                _timeline.Add(Sources.ProcessState, new ConditionPassed("waiting", until.Process, until.Request, _conditions.Await(until)));
+                _timeline.Add(Sources.ProcessState, new ConditionPassed(_conditions.Waiting, until.Process, until.Request, _conditions.Await(until)));
                 return true;
             case UntilGone until:
                 _timeline.Add(Sources.ProcessState, new ConditionPassed("gone", until.Process, null, _conditions.Await(until)));

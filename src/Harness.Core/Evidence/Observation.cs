@@ -207,7 +207,12 @@ public sealed record NotObserved(string What, string Why) : Observation;
 /// <param name="ExitStatus">GetExitCodeProcess: 0x103 (STILL_ACTIVE) while it runs.</param>
 /// <param name="HandleCount">Open handles.</param>
 /// <param name="Threads">Its threads.</param>
-public sealed record ProcessState(string Name, string Image, int Pid, bool Listed, bool Signalled, NtStatus ExitStatus, int HandleCount, IReadOnlyList<ThreadStateSeen> Threads);
+public sealed record ProcessState(string Name, string Image, int Pid, bool Listed, bool Signalled, NtStatus ExitStatus, int HandleCount, IReadOnlyList<ThreadStateSeen> Threads)
+{
+    /// <summary>NtQueryInformationProcess says that it is being deleted (PROCESS_EXTENDED_BASIC_INFORMATION.IsProcessDeleting); null: nobody asked, or it does not say.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Deleting { get; init; }
+}
 
 /// <summary>One thread as SYSTEM_THREAD_INFORMATION and NtQueryInformationThread(ThreadIsIoPending) tell it; null: the system does not say.</summary>
 public sealed record ThreadStateSeen(int Tid,

@@ -49,6 +49,17 @@ public sealed partial class ProcessHandle : SafeHandleZeroOrMinusOneIsInvalid
     /// <summary>The process's identifier, also of one that has ended.</summary>
     public int Pid => (int)GetProcessId(this);
 
+    /// <summary>The file name of its image, also of one that has ended; null when the system does not tell.</summary>
+    public unsafe string? Image
+    {
+        get
+        {
+            var path = stackalloc char[1024];
+            var length = GetProcessImageFileName(this, path, 1024);
+            return length == 0 ? null : new string(path, 0, (int)length).Split('\\')[^1];
+        }
+    }
+
     /// <summary>TerminateProcess. Its success does not mean that the process ends.</summary>
     public NtStatus Terminate(uint exitStatus) => TerminateProcess(this, exitStatus) ? NtStatus.Success : LastStatus.OfThisThread();
 
@@ -118,6 +129,10 @@ public sealed partial class ProcessHandle : SafeHandleZeroOrMinusOneIsInvalid
     // learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-getprocessid
     [LibraryImport("kernel32", SetLastError = true)]
     private static partial uint GetProcessId(ProcessHandle process);
+
+    // learn.microsoft.com/windows/win32/api/psapi/nf-psapi-getprocessimagefilenamew
+    [LibraryImport("kernel32", EntryPoint = "K32GetProcessImageFileNameW", SetLastError = true)]
+    private static unsafe partial uint GetProcessImageFileName(ProcessHandle process, char* path, uint length);
 
     // learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-getcurrentprocess
     [LibraryImport("kernel32")]

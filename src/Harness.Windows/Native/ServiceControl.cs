@@ -24,7 +24,8 @@ public sealed partial class ServiceControl : SafeHandleZeroOrMinusOneIsInvalid
     public const int NotActive = 1062;
 
     private const uint ManagerConnect = 0x1, ManagerCreate = 0x2;
-    private const uint QueryStatus = 0x4, Start = 0x10, StopRight = 0x20, Delete = 0x10000;
+    internal const uint QueryStatus = 0x4;
+    private const uint Start = 0x10, StopRight = 0x20, Delete = 0x10000;
     private const uint KernelDriver = 1, DemandStart = 3, ErrorNormal = 1, ControlStop = 1;
 
     private string _name = "";
@@ -44,10 +45,13 @@ public sealed partial class ServiceControl : SafeHandleZeroOrMinusOneIsInvalid
     }
 
     /// <summary>The service of this name; null when none is installed.</summary>
-    public static ServiceControl? Open(string name)
+    public static ServiceControl? Open(string name) => Open(name, QueryStatus | Start | StopRight | Delete);
+
+    /// <summary>The service of this name, with these rights (SERVICE_XXX of winsvc.h); null when none is installed.</summary>
+    internal static ServiceControl? Open(string name, uint access)
     {
         using var manager = Manager(ManagerConnect);
-        return Usable(OpenService(manager, name, QueryStatus | Start | StopRight | Delete), $"OpenService({name})", name, DoesNotExist);
+        return Usable(OpenService(manager, name, access), $"OpenService({name})", name, DoesNotExist);
     }
 
     /// <summary>QueryServiceStatus.</summary>

@@ -88,10 +88,13 @@ public sealed class DeviceTests(LoadedMyFault driver) : IClassFixture<LoadedMyFa
     }
 
     [Fact]
-    public void Cancelling_what_was_never_sent_finds_nothing()
+    public void Cancelling_a_request_that_is_over_finds_nothing()
     {
         using var device = driver.Open(overlapped: true);
-        device.Cancel(null).Should().Be(NtStatus.NotFound);
+        using var request = new NativeRequest(overlapped: true, [1], 1);
+        device.Control(MyFault.Echo.Code, request).IsSuccess.Should().BeTrue();
+        device.Await(request).Should().Be(NtStatus.Success);
+        device.Cancel(request).Should().Be(NtStatus.NotFound);
     }
 
     [Fact]
