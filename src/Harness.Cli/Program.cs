@@ -12,7 +12,7 @@ internal static class Program
         if (OperatingSystem.IsWindows() && args is [ClientProgram.Command])
             return ClientProgram.Run(new StreamReader(Console.OpenStandardInput(), Encoding.UTF8), new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false)), TimeProvider.System);
 
-        ITarget[] targets = [new EmulatedTarget(), new LocalTarget(TimeProvider.System, ThisProgram(), line => Console.Error.WriteLine($"driverfault: {line}")), AbsentTarget.HyperV];
+        ITarget[] targets = [new EmulatedTarget(), new LocalTarget(TimeProvider.System, ThisProgram(), Environment.GetEnvironmentVariable("_NT_SYMBOL_PATH"), line => Console.Error.WriteLine($"driverfault: {line}")), AbsentTarget.HyperV];
         var around = Surroundings.OfThisProcess(targets);
         var code = DriverFault.Run(args, around);
         around.Out.Flush();

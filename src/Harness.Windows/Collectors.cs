@@ -3,13 +3,19 @@ using Harness.Core.Diagnosis;
 using Harness.Core.Dumps;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
+using Harness.Core.Symbols;
 using Harness.Windows.Native;
 
 namespace Harness.Windows;
 
+/// <summary>What collectors are given.</summary>
+/// <param name="Folder">Where what they leave goes.</param>
+/// <param name="SymbolPath">Where symbols are, as _NT_SYMBOL_PATH says it; null: nowhere.</param>
+internal sealed record Collecting(string Folder, string? SymbolPath);
+
 /// <summary>What looks at a checkpoint. Each says what it sees, or that it could not look.</summary>
 [SupportedOSPlatform("windows")]
-internal sealed class Collectors(string folder, List<RunningClient> clients, Timeline timeline)
+internal sealed class Collectors(Collecting collecting, List<RunningClient> clients, Timeline timeline)
 {
     private bool _saidWaits;
 
@@ -70,13 +76,14 @@ internal sealed class Collectors(string folder, List<RunningClient> clients, Tim
 
     private void LookAtKernelMemory(string checkpoint)
     {
-        var path = Path.Combine(folder, $"{string.Concat(checkpoint.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-'))}.dmp");
+        var path = Path.Combine(collecting.Folder, $"{string.Concat(checkpoint.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-'))}.dmp");
         try
         {
             if (!Privilege.Enable(Privilege.Debug)) throw new InvalidOperationException($"this process has no {Privilege.Debug}");
             var status = LiveKernelDump.Write(path);
             if (status.Value != 0) throw new InvalidOperationException($"NtSystemDebugControl(SysDbgGetLiveKernelDump): {status}");
-            using var dump = KernelDump.Open(path);
+            using var symbols = string.IsNullOrEmpty(collecting.SymbolPath) ? null : SymbolPath.Parse(collecting.SymbolPath);
+            using var dump = KernelDump.Open(path, symbols);
             var view = new KernelView(dump);
             var pids = clients.Select(client => client.Pid).ToHashSet();
             var records = view.Processes(pids.Contains);

@@ -73,7 +73,7 @@ public static class WindowsFacts
         {
             var memory = evidence.OfType<KernelMemorySeen>().LastOrDefault();
             var process = memory?.Processes.FirstOrDefault(process => process.Pid == Kill?.Pid);
-            var thread = process is null ? null : StuckThread.Of(process, null)?.Thread ?? process.Threads.FirstOrDefault(thread => thread.Irps.Count > 0) ?? process.Threads.FirstOrDefault();
+            var thread = process is null ? null : StuckThread.Of(process, null)?.Thread ?? process.Threads.FirstOrDefault(thread => thread.Irps.Count > 0) ?? (process.Threads.Count > 0 ? process.Threads[0] : null);
             return Told(question, thread is null ? null : answer(process!, thread), memory, Sources.KernelMemory);
         }
 

@@ -17,7 +17,7 @@ internal sealed class LocalRun : IDisposable
 
     private readonly Story _story;
     private readonly DriverUnderTest _driver;
-    private readonly string _folder;
+    private readonly Collecting _collecting;
     private readonly IReadOnlyList<string> _command;
     private readonly Journal _journal;
     private readonly Timeline _timeline;
@@ -28,9 +28,9 @@ internal sealed class LocalRun : IDisposable
     private DeviceHandle? _controller;
     private KernelTrace? _trace;
 
-    public LocalRun(Story story, DriverUnderTest driver, string folder, IReadOnlyList<string> command, Journal journal, Timeline timeline, Waits waits, Waits patient)
+    public LocalRun(Story story, DriverUnderTest driver, Collecting collecting, IReadOnlyList<string> command, Journal journal, Timeline timeline, Waits waits, Waits patient)
     {
-        (_story, _driver, _folder, _command, _journal, _timeline, _waits, _patient) = (story, driver, folder, command, journal, timeline, waits, patient);
+        (_story, _driver, _collecting, _command, _journal, _timeline, _waits, _patient) = (story, driver, collecting, command, journal, timeline, waits, patient);
         var name = DriverService.NameFor(driver.FileName);
         _left = new Leftovers(name, Path.Combine(LocalTarget.Folder, name + ".sys"), driver.Device, driver.Release?.Code, driver.Release?.OutputLength ?? 0, null, []);
     }
@@ -122,7 +122,7 @@ internal sealed class LocalRun : IDisposable
         Step("trace", left => left with { Session = KernelTrace.SessionName });
         try
         {
-            _trace = KernelTrace.Start(_folder);
+            _trace = KernelTrace.Start(_collecting.Folder);
         }
         catch (InvalidOperationException e)
         {
@@ -161,7 +161,7 @@ internal sealed class LocalRun : IDisposable
             return;
         }
 
-        var controller = new StoryController(threads[0], _driver.Device, _clients, new Collectors(_folder, _clients, _timeline), _timeline, _waits, step => Step(step));
+        var controller = new StoryController(threads[0], _driver.Device, _clients, new Collectors(_collecting, _clients, _timeline), _timeline, _waits, step => Step(step));
         _waits.For(Task.Factory.StartNew(controller.Play, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
         foreach (var client in _clients.Where(client => client.Refusal is not null)) _timeline.Add(Sources.Client, new RunStopped(client.Refusal!));
     }
@@ -192,7 +192,7 @@ internal sealed class LocalRun : IDisposable
         if (_trace is null) return;
         try
         {
-            _timeline.Add(Sources.Etw, _trace.Stop(_folder));
+            _timeline.Add(Sources.Etw, _trace.Stop(_collecting.Folder));
         }
         catch (InvalidOperationException e)
         {

@@ -14,9 +14,10 @@ namespace Harness.Windows;
 /// </summary>
 /// <param name="clock">Wall-clock time.</param>
 /// <param name="client">This program in its hidden mode (<see cref="ClientProgram"/>): the executable and its arguments.</param>
+/// <param name="symbolPath">Where symbols of the machine's images are, as _NT_SYMBOL_PATH says it; null: nowhere.</param>
 /// <param name="tell">Told what is done to the machine, a line each.</param>
 /// <param name="options">What the user says of the machine.</param>
-public sealed class LocalTarget(TimeProvider clock, IReadOnlyList<string> client, Action<string> tell, MachineOptions? options = null) : IMachineTarget
+public sealed class LocalTarget(TimeProvider clock, IReadOnlyList<string> client, string? symbolPath, Action<string> tell, MachineOptions? options = null) : IMachineTarget
 {
     private readonly MachineOptions _options = options ?? MachineOptions.Usual;
 
@@ -39,7 +40,7 @@ public sealed class LocalTarget(TimeProvider clock, IReadOnlyList<string> client
     /// <summary>For tests: told the name of each step before it is taken.</summary>
     internal Action<string>? Stepping { get; init; }
 
-    public ITarget With(MachineOptions options) => new LocalTarget(clock, client, tell, options) { Stepping = Stepping };
+    public ITarget With(MachineOptions options) => new LocalTarget(clock, client, symbolPath, tell, options) { Stepping = Stepping };
 
     public void Check(string fileName, byte[] image)
     {
@@ -91,7 +92,7 @@ public sealed class LocalTarget(TimeProvider clock, IReadOnlyList<string> client
         var timeline = new Timeline(waits);
         try
         {
-            using var run = new LocalRun(story, driver, folder, client, journal, timeline, waits, patient);
+            using var run = new LocalRun(story, driver, new Collecting(folder, symbolPath), client, journal, timeline, waits, patient);
             run.Play(_options.Timeout);
         }
         finally

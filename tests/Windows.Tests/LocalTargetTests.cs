@@ -13,7 +13,7 @@ namespace Windows.Tests;
 /// <summary>What of the local target holds on any system.</summary>
 public sealed class LocalTargetTests
 {
-    private static readonly LocalTarget Target = new(TimeProvider.System, ["nobody"], _ => { });
+    private static readonly LocalTarget Target = new(TimeProvider.System, ["nobody"], null, _ => { });
 
     [Fact]
     public void It_lacks_Windows_where_there_is_none()

@@ -25,7 +25,7 @@ internal sealed record CommandRun(ExitCode Code, string Out, string Error)
     {
         using var output = new StringWriter { NewLine = "\n" };
         using var error = new StringWriter { NewLine = "\n" };
-        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, new LocalTarget(TimeProvider.System, [], _ => { }), AbsentTarget.HyperV], "driverfault",
+        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, new LocalTarget(TimeProvider.System, [], null, _ => { }), AbsentTarget.HyperV], "driverfault",
             Path.Combine(Path.GetTempPath(), "driverfault-tests-must-name-their-results"), SymbolPath: null, Debug: false);
         var code = DriverFault.Run(args, around);
         return new CommandRun(code, output.ToString(), error.ToString());

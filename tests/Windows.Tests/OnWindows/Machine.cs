@@ -21,7 +21,7 @@ internal static class Machine
     public static bool IsWine => TestMachine.Probe().Wine is not null;
 
     public static LocalTarget Target(Action<string> tell, Action<string>? stepping = null, TimeSpan? timeout = null) =>
-        new(TimeProvider.System, [Environment.ProcessPath!, ClientProgram.Command], tell, new MachineOptions(Vouched: true, timeout ?? TimeSpan.FromMinutes(2))) { Stepping = stepping };
+        new(TimeProvider.System, [Environment.ProcessPath!, ClientProgram.Command], Environment.GetEnvironmentVariable("_NT_SYMBOL_PATH"), tell, new MachineOptions(Vouched: true, timeout ?? TimeSpan.FromMinutes(2))) { Stepping = stepping };
 
     /// <summary>Plays a scenario; what it left.</summary>
     public static IReadOnlyList<Observation> Play(LocalTarget target, Scenario scenario, uint? ioctl = null, TimeSpan? settle = null, DriverUnderTest? driver = null)
