@@ -17,7 +17,7 @@ server="$(dirname -- "$wine")/wineserver"
 need_dotnet || exit 4
 
 published="$root/artifacts/wine"
-"$dotnet" publish tests/Windows.Tests/Windows.Tests.csproj -c Release -r win-x64 --self-contained -p:RunAnalyzers="${ANALYZERS:-false}" -o "$published" -nologo -v quiet
+"$dotnet" publish tests/Windows.Tests/Windows.Tests.csproj -c Release -r win-x64 --self-contained -p:RunAnalyzers=false -o "$published" -nologo -v quiet
 
 prefix=$(mktemp -d "${TMPDIR:-/tmp}/driverfault-wine-XXXXXX")
 end_wine() {

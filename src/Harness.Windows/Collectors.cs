@@ -17,6 +17,8 @@ internal sealed record Collecting(string Folder, string? SymbolPath);
 [SupportedOSPlatform("windows")]
 internal sealed class Collectors(Collecting collecting, List<RunningClient> clients, Timeline timeline)
 {
+    private static readonly TimeSpan ToAttach = TimeSpan.FromSeconds(20);
+
     private bool _saidWaits;
 
     /// <summary>Process states; and kernel memory, where a process was killed and is still there: a dump takes seconds and much of a disk.</summary>
@@ -24,8 +26,8 @@ internal sealed class Collectors(Collecting collecting, List<RunningClient> clie
     {
         timeline.Add(Sources.ProcessState, new ProcessStates(checkpoint, States()));
         if (!clients.Exists(client => client.Killed && !client.HasEnded)) return;
-        foreach (var client in clients.Where(client => client.Killed && !client.HasEnded)) LookAtManagedStacks(client);
         LookAtKernelMemory(checkpoint);
+        foreach (var client in clients.Where(client => client.Killed && !client.HasEnded)) LookAtManagedStacks(client);
     }
 
     /// <summary>The managed stacks of the threads that are in a system call.</summary>
@@ -36,13 +38,16 @@ internal sealed class Collectors(Collecting collecting, List<RunningClient> clie
         var what = $"managed stacks of '{client.Name}'{(client.Killed ? " after it was killed" : "")}";
         try
         {
-            var stacks = ManagedStacks.Of(client.Pid, tids);
+            // Of a process that is going nobody knows whether it can be suspended.
+            var reading = Task.Run(() => ManagedStacks.Of(client.Pid, tids));
+            if (!reading.Wait(ToAttach)) throw new InvalidOperationException($"it could not be attached to within {ToAttach.TotalSeconds:0} s");
+            var stacks = reading.Result;
             foreach (var (tid, frames) in stacks) timeline.Add(Sources.Clrmd, new ManagedStackSeen(client.Name, client.Pid, tid, frames));
             if (stacks.Count == 0) timeline.Add(Sources.Clrmd, new NotObserved(what, "none of the threads has managed frames"));
         }
-        catch (InvalidOperationException e)
+        catch (Exception e) when (e is InvalidOperationException or AggregateException)
         {
-            timeline.Add(Sources.Clrmd, new NotObserved(what, e.Message));
+            timeline.Add(Sources.Clrmd, new NotObserved(what, e.GetBaseException().Message));
         }
     }
 

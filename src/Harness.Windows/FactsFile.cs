@@ -43,6 +43,7 @@ public static class WindowsFacts
             asked.OfMemory("how it waits", (_, thread) => $"{thread.State} ({thread.WaitReason}) {thread.WaitMode} {(thread.Alertable ? "Alertable" : "Non-Alertable")}"),
             asked.OfMemory("the IRPs that keep it", (_, thread) => thread.Irps.Count == 0 ? "none on the thread or its files"
                 : string.Join("; ", thread.Irps.Select(irp => $"on the {irp.List}'s list, Cancel {(irp.Cancel ? "TRUE" : "FALSE")}, CancelRoutine {irp.CancelRoutine ?? "none"}, held by {irp.Holder ?? "nobody"}"))),
+            asked.Last<TerminateRequested>("what a second TerminateProcess returns", again => again.Process == story.Victim && again.N > asked.Kill?.N, again => again.Result.ToString()),
             asked.Once<ProcessEnded>("how long after the kill it ended", end => end.Process == story.Victim, end => asked.Kill is { } kill ? $"{(end.At - kill.At).TotalSeconds:0.000} s" : null),
             asked.Once<ProcessEnded>("how long after the driver's release it ended", end => end.Process == story.Victim, end => asked.Released is { } released && released.N < end.N ? $"{(end.At - released.At).TotalSeconds:0.000} s" : "it had ended before"),
             asked.Last<ManagedStackSeen>("its managed stack after the kill", seen => seen.Process == story.Victim && seen.N > (asked.Kill?.N ?? int.MaxValue), seen => string.Join(" <- ", seen.Frames)),
@@ -86,7 +87,7 @@ public static class WindowsFacts
         public WindowsFact Last<T>(string question, Func<T, bool> about, Func<T, string?> answer) where T : Observation
         {
             var seen = evidence.OfType<T>().LastOrDefault(about);
-            return Told(question, seen is null ? null : answer(seen), seen, Sources.Clrmd);
+            return Told(question, seen is null ? null : answer(seen), seen, typeof(T) == typeof(ManagedStackSeen) ? Sources.Clrmd : null);
         }
 
         private WindowsFact Told(string question, string? answer, Observation? seen, string? collector) =>

@@ -32,7 +32,8 @@ internal sealed class LocalRun : IDisposable
     {
         (_story, _driver, _collecting, _command, _journal, _timeline, _waits, _patient) = (story, driver, collecting, command, journal, timeline, waits, patient);
         var name = DriverService.NameFor(driver.FileName);
-        _left = new Leftovers(name, Path.Combine(LocalTarget.Folder, name + ".sys"), driver.Device, driver.Release?.Code, driver.Release?.OutputLength ?? 0, null, []);
+        // Under its own name: so the kernel's list of modules, dumps and traces call it.
+        _left = new Leftovers(name, Path.Combine(LocalTarget.Folder, driver.FileName), driver.Device, driver.Release?.Code, driver.Release?.OutputLength ?? 0, null, []);
     }
 
     /// <summary>Plays it. The machine is clean afterwards, or the timeline says what is left.</summary>
@@ -187,6 +188,7 @@ internal sealed class LocalRun : IDisposable
         Unload();
     }
 
+    // What the trace says is told by whoever reads it; here it is only kept.
     private void StopTrace()
     {
         if (_trace is null) return;

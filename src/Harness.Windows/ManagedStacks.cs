@@ -23,7 +23,7 @@ internal static class ManagedStacks
             using var runtime = version.CreateRuntime();
             return [.. runtime.Threads.Where(thread => tids.Contains((int)thread.OSThreadId)).Select(thread => ((int)thread.OSThreadId, Frames(thread))).Where(stack => stack.Item2.Count > 0)];
         }
-        catch (Exception e) when (e is ClrDiagnosticsException or ArgumentException or IOException or System.ComponentModel.Win32Exception or FileNotFoundException)
+        catch (Exception e) when (e is not InvalidOperationException)
         {
             throw new InvalidOperationException(e.Message, e);
         }

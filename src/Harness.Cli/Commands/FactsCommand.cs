@@ -17,9 +17,10 @@ internal sealed class FactsCommand
 
     private static readonly TimeSpan Quickly = TimeSpan.FromSeconds(2);
 
-    private static readonly Scenario[] Kinds = [new HangIrp(), new HangIrpNoopCancel(), new HangCreate(), new CloseWhileHung(), new HangIrpOverlapped(), new HangIrpCompletionPort()];
+    private static readonly Scenario[] Kinds = [new HangIrp(), new HangIrpNoopCancel(), new HangCreate(), new CloseWhileHung(), new TerminateTwice(), new HangIrpOverlapped(), new HangIrpCompletionPort()];
 
     private readonly Surroundings _around;
+    private readonly Option<string?> _driver = new("--driver") { HelpName = "FILE.sys", Description = "myfault.sys as it is signed for this machine; default: the one that comes with the harness, which is not signed" };
     private readonly Option<string> _file = new("--output") { HelpName = "FILE", Description = "where the answers go", DefaultValueFactory = _ => "windows-facts.json" };
     private readonly Option<string?> _results = new("--results") { HelpName = "DIR", Description = "where run folders go; default: the repository's results folder" };
     private readonly Option<bool> _quick = new("--quick") { Description = "do not wait for limits of minutes" };
@@ -28,7 +29,7 @@ internal sealed class FactsCommand
     public FactsCommand(Surroundings around)
     {
         _around = around;
-        Command = new Command("facts", "Play every kind of zombie on this Windows machine, and write what it says to windows-facts.json (some 15 minutes; nobody has to watch).") { _file, _results, _quick, _machine.Known, _machine.Timeout };
+        Command = new Command("facts", "Play every kind of zombie on this Windows machine, and write what it says to windows-facts.json (some 15 minutes; nobody has to watch).") { _driver, _file, _results, _quick, _machine.Known, _machine.Timeout };
         Command.SetAction(parsed => (int)Ask(parsed));
     }
 
@@ -40,7 +41,8 @@ internal sealed class FactsCommand
         var target = _around.TargetNamed("local", _machine.Read(parsed));
         var results = _around.ResultsIn(parsed.GetValue(_results));
         var quick = parsed.GetValue(_quick);
-        var driver = DriverArgument.Committed(MyFault.Device);
+        var driver = DriverArgument.Of(parsed.GetValue(_driver), null, target);
+        if (!driver.IsMyFault) throw new UsageException($"--driver: {driver.Driver.FileName} is not {MyFault.FileName}, whose requests these questions are asked with");
         var facts = new List<WindowsFact>();
         foreach (var scenario in quick ? Kinds.Where(kind => kind is not HangIrpOverlapped) : Kinds)
         {

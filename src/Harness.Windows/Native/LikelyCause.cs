@@ -14,7 +14,7 @@ public static class LikelyCause
         127 => "the driver imports a routine that this kernel does not export",
         193 => "the file is not a driver for x64",
         216 => "the file is not a driver for x64",
-        577 => "the driver is not signed for this machine: sign it with driver/myfault/sign, 'bcdedit /set testsigning on', Secure Boot off, restart",
+        577 => "the driver is not signed for this machine: sign it with driver/myfault/sign and name the signed file with --driver, 'bcdedit /set testsigning on', Secure Boot off, restart",
         1053 => "the driver's DriverEntry has not come back",
         1056 => "the driver is loaded already: another run has it, or an older one could not stop it",
         1058 => "the service is disabled, or was deleted and waits for its last handle",

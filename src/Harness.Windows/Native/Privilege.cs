@@ -17,7 +17,7 @@ public static partial class Privilege
     /// <summary>Enables a privilege for this process; false when its token does not have it.</summary>
     public static bool Enable(string name)
     {
-        if (!OpenProcessToken(GetCurrentProcess(), AdjustPrivileges | QueryToken, out var raw)) return false;
+        if (!OpenProcessToken(ProcessHandle.OfThisProcess, AdjustPrivileges | QueryToken, out var raw)) return false;
         using var token = new SafeAccessTokenHandle(raw);
         if (!LookupPrivilegeValue(null, name, out var luid)) return false;
         var state = new TokenPrivileges { Count = 1, Luid = luid, Attributes = Enabled };
@@ -33,10 +33,6 @@ public static partial class Privilege
         public ulong Luid;
         public uint Attributes;
     }
-
-    // learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-getcurrentprocess
-    [LibraryImport("kernel32")]
-    private static partial nint GetCurrentProcess();
 
     // learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-openprocesstoken
     [LibraryImport("advapi32", SetLastError = true)]

@@ -46,6 +46,9 @@ public sealed partial class ProcessHandle : SafeHandleZeroOrMinusOneIsInvalid
         return null;
     }
 
+    /// <summary>The pseudo handle of this process, which nobody has to close.</summary>
+    internal static nint OfThisProcess => GetCurrentProcess();
+
     /// <summary>The process's identifier, also of one that has ended.</summary>
     public int Pid => (int)GetProcessId(this);
 

@@ -4,6 +4,7 @@ using Harness.Cli;
 using Harness.Core.Stories;
 using Harness.Emulation;
 using Harness.Scenarios;
+using Harness.Tracing;
 using Harness.Windows;
 using Xunit;
 
@@ -14,7 +15,7 @@ public sealed partial class ArchitectureTests
 {
     private static readonly UsesTable Table = UsesTable.Read(Repository.File("docs", "architecture.md"));
 
-    private static readonly Dictionary<string, string> Assemblies = new[] { typeof(Scenario), typeof(EmulatedTarget), typeof(MyFault), typeof(LocalTarget), typeof(ExitCode) }
+    private static readonly Dictionary<string, string> Assemblies = new[] { typeof(Scenario), typeof(EmulatedTarget), typeof(MyFault), typeof(EventTrace), typeof(LocalTarget), typeof(ExitCode) }
         .Select(type => type.Assembly).ToDictionary(assembly => assembly.GetName().Name!, assembly => assembly.Location);
 
     private static readonly IReadOnlyList<Use> Uses = [.. Assemblies.Values.SelectMany(file => { using var uses = new TypeUses(file); return uses.All(); })];
