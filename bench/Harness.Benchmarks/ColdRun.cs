@@ -17,7 +17,7 @@ internal static class ColdRun
         var root = Repository.Root;
         if (OperatingSystem.IsWindows())
         {
-            Console.Error.WriteLine("cold_run_hang_irp, cold_diagnose_16_gib: not measured; they need the start script 'driverfault' on Linux or macOS");
+            Console.Error.WriteLine("cold_run_hang_irp, cold_diagnose_16_gib, cold_diagnose_with_pdb: not measured; they need the start script 'driverfault' on Linux or macOS");
             return;
         }
         Run(Path.Combine(root, "driverfault"), 0, "list");
@@ -31,6 +31,9 @@ internal static class ColdRun
             var dump = Path.Combine(results.FullName, "MEMORY.DMP");
             LargeDump.Write(dump);
             Cold("cold_diagnose_16_gib", 1, "diagnose", dump);
+            var pdb = Path.Combine(results.FullName, LargePdb.Identity.Name);
+            File.WriteAllBytes(pdb, LargePdb.Bytes());
+            Cold("cold_diagnose_with_pdb", 1, "diagnose", dump, "--symbols", pdb);
             Debugger(results.FullName, tell);
         }
         finally

@@ -20,6 +20,7 @@ internal static class LargeDump
     {
         var scene = new DumpScene();
         var kernel = scene.Kernel;
+        kernel.LinkedWith(FakeKernel.KernelBase, LargePdb.Identity);
         // The scene has three processes with a thread each.
         for (var number = 3; number < Processes; number++)
         {

@@ -17,6 +17,8 @@ internal static class QuickFigures
         Mix();
         Warm();
         Saved();
+        OpenPdb();
+        Traces();
         ColdRun.Measure(Tell);
     }
 
@@ -71,6 +73,26 @@ internal static class QuickFigures
                     times.Add(Seconds(() => { for (var i = 0; i < together; i++) states.SaveStoreRestore(); }));
                 if (measured) Tell($"save_restore_{pages}_pages", "µs", times, seconds => seconds / together * 1e6);
             }
+        }
+    }
+
+    private static void OpenPdb()
+    {
+        using var pdb = new LargePdb();
+        var times = new List<double>();
+        for (var turn = 0; turn < 60; turn++) times.Add(Seconds(() => pdb.Ask()));
+        Tell("open_pdb_15_mb", "ms", times, seconds => seconds * 1e3);
+    }
+
+    private static void Traces()
+    {
+        using var traces = new TraceReading();
+        foreach (var (name, read) in ((string, Func<long>)[])[("trace_read", traces.Read), ("trace_inflate", traces.Inflate), ("trace_through_traceevent", traces.ThroughTraceEvent)])
+        {
+            long events = 0;
+            var times = new List<double>();
+            for (var turn = 0; turn < 7; turn++) times.Add(Seconds(() => events = read()));
+            Tell(name, "million events/s", times, seconds => events / seconds / 1e6);
         }
     }
 

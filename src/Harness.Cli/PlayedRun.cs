@@ -30,17 +30,17 @@ internal sealed record PlayedRun(RunDescription Description, IReadOnlyList<Obser
     /// <param name="run">What is played.</param>
     /// <param name="target">Where.</param>
     /// <param name="driver">With which driver.</param>
-    /// <param name="dump">The kernel dump to leave; null: none.</param>
+    /// <param name="recording">What to leave besides; null: nothing.</param>
     /// <param name="folder">Where the collectors of a real machine leave files; null: nowhere.</param>
     /// <exception cref="UnusableDriverException">The file is not a driver the target can load.</exception>
-    /// <exception cref="UnwritableResultsException">The dump cannot be kept.</exception>
-    public static PlayedRun Play(RunDescription run, ITarget target, DriverUnderTest driver, DumpRequest? dump = null, string? folder = null)
+    /// <exception cref="UnwritableResultsException">What is recorded cannot be kept.</exception>
+    public static PlayedRun Play(RunDescription run, ITarget target, DriverUnderTest driver, Recording? recording = null, string? folder = null)
     {
         var evidence = new EvidenceLog();
         try
         {
             var conditions = new Conditions(run.Seed, run.Processors);
-            if (dump is not null) ((IDumpingTarget)target).Play(run.Story, driver, conditions, evidence, dump);
+            if (recording is not null) ((IRecordingTarget)target).Play(run.Story, driver, conditions, evidence, recording);
             else if (target is IMachineTarget machine && folder is not null) machine.Play(run.Story, driver, conditions, evidence, folder);
             else target.Play(run.Story, driver, conditions, evidence);
             return new PlayedRun(run, evidence.Observations, Judge.Of(run, evidence.Observations));

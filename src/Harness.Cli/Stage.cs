@@ -5,7 +5,7 @@ using Harness.Core.Targets;
 namespace Harness.Cli;
 
 /// <summary>Where runs are played one after the other: each gets its folder first, so that what cannot be kept is not begun.</summary>
-internal sealed class Stage(Surroundings around, ITarget target, string results, Format format, DumpKind? dump = null)
+internal sealed class Stage(Surroundings around, ITarget target, string results, Format format, DumpKind? dump = null, bool trace = false)
 {
     private bool _first = true;
 
@@ -20,7 +20,7 @@ internal sealed class Stage(Surroundings around, ITarget target, string results,
         PlayedRun played;
         try
         {
-            played = PlayedRun.Play(run, target, driver, dump is { } kind ? new DumpRequest(kind, folder.WriteDump) : null, folder.FullPath);
+            played = PlayedRun.Play(run, target, driver, dump is not null || trace ? new Recording(dump, trace, folder.WriteRecording) : null, folder.FullPath);
             folder.Write(played.Evidence, played.Judgement);
         }
         catch (Exception e) when (e is UnusableDriverException or UnwritableResultsException)

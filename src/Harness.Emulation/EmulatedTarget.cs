@@ -10,11 +10,15 @@ namespace Harness.Emulation;
 /// The target "emulated": executes the driver's own machine code in an emulated NT kernel, on any operating system, with a virtual clock.
 /// The same story, driver and seed give the same evidence, byte for byte.
 /// </summary>
-public sealed class EmulatedTarget : IDumpingTarget
+public sealed class EmulatedTarget : IRecordingTarget
 {
     public string Name => "emulated";
 
     public string? Lacks => null;
+
+    public bool LeavesDumps => true;
+
+    public bool LeavesTraces => true;
 
     public TimeSpan DefaultSettle => TimeSpan.FromMinutes(10);
 
@@ -22,21 +26,24 @@ public sealed class EmulatedTarget : IDumpingTarget
 
     public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence) => Prepare(story, driver, conditions, evidence).Run();
 
-    public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence, DumpRequest dump)
+    public void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence, Recording recording)
     {
-        var machine = Prepare(story, driver, conditions, evidence);
+        var machine = Prepare(story, driver, conditions, evidence, recording.Trace);
         machine.Stopping = () =>
         {
-            machine.Dump(dump.Kind, pieces => dump.Keep(DumpRequest.FileName, pieces));
-            dump.Keep(NtImage.FileName, NtImage.Instance.File);
+            if (recording.Trace) recording.Keep(Recording.TraceFileName, machine.StopTrace());
+            if (recording.Dump is not { } kind) return;
+            machine.Dump(kind, pieces => recording.Keep(Recording.DumpFileName, pieces));
+            recording.Keep(NtImage.FileName, NtImage.Instance.File);
         };
         machine.Run();
     }
 
     /// <summary>A machine with the driver mapped; its first step is the first of DriverEntry.</summary>
-    internal static Machine Prepare(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence)
+    internal static Machine Prepare(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence, bool trace = false)
     {
         var machine = new Machine(conditions.Seed, conditions.Processors, evidence);
+        if (trace) machine.StartTrace();
         machine.Ready = () => machine.Clients.Start(story, driver.Device);
         machine.LoadDriver(driver.Image, driver.FileName);
         return machine;

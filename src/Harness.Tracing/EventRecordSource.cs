@@ -50,7 +50,8 @@ internal sealed class EventRecordSource : IDisposable
         try
         {
             var file = Path.Combine(_folder.FullName, "events.btl");
-            WriteLengths(file, 1 + (trace.RecordBytes * MostGrowth / (BlockSize - (3 * ushort.MaxValue) - 1024)));
+            // One more than the events take, in which the end is told.
+            WriteLengths(file, 2 + (trace.RecordBytes * MostGrowth / (BlockSize - (3 * ushort.MaxValue) - 1024)));
             Source = new BPerfEventSource(file, new TraceEventDispatcherOptions(), new byte[BlockSize + Slack], new byte[CompressedSize], decompressDelegate: Fill);
         }
         catch
@@ -67,6 +68,9 @@ internal sealed class EventRecordSource : IDisposable
 
     /// <summary>What could not be read so far.</summary>
     public IReadOnlyList<string> Notes => _leftOut == 0 ? _reader.Notes : [.. _reader.Notes, $"{_leftOut} × events that TraceEvent would stumble over, and is not given"];
+
+    /// <summary>Where the file is, until this is disposed of.</summary>
+    public string Folder => _folder.FullName;
 
     public void Dispose()
     {
@@ -134,12 +138,20 @@ internal sealed class EventRecordSource : IDisposable
         return BlockSize;
     }
 
-    /// <summary>
-    /// False for what TraceEvent's reader of BTL would do harm with: BPerf's event that names another file to read, and a header too short for the
-    /// time zone that it writes into it.
-    /// </summary>
-    private static bool IsSound(TraceRecord record) =>
-        !(record.Id == BPerfSymbolFile && record.Provider == BPerf) && !(record.Opcode == 0 && record.Payload.Length < TraceLogfileHeaderLayout.Names && record.Provider == KernelTraceGroups.EventTrace);
+    /// <summary>False for what TraceEvent would drop without a word, or end with an exception for.</summary>
+    private static bool IsSound(TraceRecord record)
+    {
+        // Before the clock began.
+        if (record.Time < 0) return false;
+        // BPerf's event that names another file to read.
+        if (record.Id == BPerfSymbolFile && record.Provider == BPerf) return false;
+        if (record.Family is RecordFamily.Event or RecordFamily.Message) return true;
+        // A header too short for the time zone that is written into it.
+        if (record.Opcode == 0 && record.Provider == KernelTraceGroups.EventTrace) return record.Payload.Length >= TraceLogfileHeaderLayout.SizeInBytes - TraceLogfileHeaderLayout.Shift32;
+        // A thread's start or end, which must have its stacks from version 2 on.
+        if (record.Opcode is >= 1 and <= 4 && record.Provider == KernelTraceGroups.Thread) return record.Payload.Length >= (record.Version < 2 ? 8 : record.Is32Bit ? 40 : 68);
+        return true;
+    }
 
     /// <summary>The image of the header's event, which is the first; made up where the trace has none.</summary>
     private byte[] HeaderImage()

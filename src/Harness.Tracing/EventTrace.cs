@@ -1,6 +1,7 @@
 using Harness.Core.Traces;
 using Microsoft.Diagnostics.Tracing;
 using Microsoft.Diagnostics.Tracing.Parsers;
+using Microsoft.Diagnostics.Tracing.Parsers.Kernel;
 
 namespace Harness.Tracing;
 
@@ -64,17 +65,26 @@ public sealed class EventTrace : IDisposable
     /// <summary>Process/Terminate, which <see cref="Kernel"/> does not know.</summary>
     public ProcessTerminateTraceEventParser Terminations { get; }
 
-    /// <summary>The stacks behind the keys of StackWalkStackKeyKernel and StackWalkStackKeyUser, read in a pass of its own when first asked for.</summary>
-    public CachedStacks Stacks => _stacks ??= CachedStacks.Of(File);
-
     /// <summary>What could not be read so far; on Windows of the file as a whole only.</summary>
-    public IReadOnlyList<string> Notes => [.. File.Notes, .. _bridge?.Notes ?? []];
+    public IReadOnlyList<string> Notes => [.. File.Notes, .. _bridge?.Notes ?? [], .. _stacks is { LeftOut: > 0 and var left } ? (string[])[$"{left} × cached stacks beyond the first four million frames, which are not kept"] : []];
 
     /// <summary>Reads all events and gives them to whoever has subscribed. False when <see cref="TraceEventDispatcher.StopProcessing"/> ended it.</summary>
     public bool Process()
     {
         var done = Source.Process();
         return _bridge is null ? done : _bridge.IsOver;
+    }
+
+    /// <summary>
+    /// The frames of a cached stack (StackWalkStackKeyKernel, StackWalkStackKeyUser), the innermost first; empty when the trace doesn't tell. All are read,
+    /// in a pass of their own, when the first is asked for.
+    /// </summary>
+    public ReadOnlySpan<ulong> StackOf(StackWalkRefTraceData data)
+    {
+        _stacks ??= CachedStacks.Of(File);
+#pragma warning disable CS0618 // What TraceEvent prefers is a double, and a key's meaning may change from one tick to the next.
+        return _stacks.Find(data.StackKey, data.TimeStampQPC);
+#pragma warning restore CS0618
     }
 
     public void Dispose()

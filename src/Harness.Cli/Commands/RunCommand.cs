@@ -27,6 +27,7 @@ internal sealed class RunCommand
     private readonly Option<string?> _processors = Text("--processors", "N", "processors of the emulated machine, 1 to 4; default: 1");
     private readonly Option<string?> _dump = new("--dump") { HelpName = "full|bitmap", Arity = ArgumentArity.ZeroOrOne, Description = "leave the machine's memory in the run folder too, as a kernel dump (MEMORY.DMP); default: none" };
     private readonly MachineArguments _machine = new();
+    private readonly Option<bool> _trace = new("--trace") { Description = "leave an event trace of the machine's kernel in the run folder too (trace.etl), as a session of the NT Kernel Logger would" };
     private readonly Option<string?> _format = Text("--format", "text|json", "text (default), or JSON Lines with one object for each run");
 
     public RunCommand(Surroundings around)
@@ -34,7 +35,7 @@ internal sealed class RunCommand
         _around = around;
         Command = new Command("run", "Run scenarios and judge what they leave.")
         {
-            _scenarios, _target, _driver, _device, _request, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _processors, _dump, _format, _machine.Known, _machine.Timeout,
+            _scenarios, _target, _driver, _device, _request, _ioctl, _input, _outputLength, _expect, _settle, _results, _seed, _processors, _dump, _trace, _format, _machine.Known, _machine.Timeout,
         };
         Command.SetAction(parsed => (int)Run(parsed));
     }
@@ -47,7 +48,7 @@ internal sealed class RunCommand
         var format = Formats.Parse(parsed.GetValue(_format));
         var request = Understand(parsed);
         if (parsed.GetValue(_scenarios) is not { Length: > 0 }) request = LeaveOut(request);
-        var stage = new Stage(_around, request.Target, _around.ResultsIn(parsed.GetValue(_results)), format, Dump(parsed, request.Target));
+        var stage = new Stage(_around, request.Target, _around.ResultsIn(parsed.GetValue(_results)), format, Dump(parsed, request.Target), Trace(parsed, request.Target));
         var played = request.Scenarios.Select(scenario =>
         {
             var run = PlayedRun.Describe(_around.Command, scenario, request.Target, request.Driver, request.ChoicesFor(scenario), request.Conditions, _around.Clock.GetUtcNow());
@@ -89,8 +90,11 @@ internal sealed class RunCommand
             "bitmap" => DumpKind.Bitmap,
             var other => throw new UsageException($"--dump: '{other}' is neither full nor bitmap"),
         };
-        return target is IDumpingTarget ? kind : throw new UsageException($"--dump: target '{target.Name}' cannot leave its memory");
+        return target is IRecordingTarget { LeavesDumps: true } ? kind : throw new UsageException($"--dump: target '{target.Name}' cannot leave its memory");
     }
+
+    private bool Trace(ParseResult parsed, ITarget target) =>
+        parsed.GetValue(_trace) && (target is IRecordingTarget { LeavesTraces: true } ? true : throw new UsageException($"--trace: target '{target.Name}' cannot leave an event trace"));
 
     // Some stories send requests of MyFault's besides the one the user chose. What those do to another driver nobody knows, so that they are only
     // sent when such a story is named.

@@ -96,6 +96,9 @@ public sealed class LoadedModules
         return null;
     }
 
+    /// <summary>The PDB that a module names; null when it names none, or cannot be read.</summary>
+    public PdbIdentity? PdbOf(LoadedModule module) => Image(module).PdbIdentity;
+
     internal MappedImage Image(LoadedModule module)
     {
         if (!_images.TryGetValue(module, out var image)) _images[module] = image = new MappedImage(_memory, module);

@@ -21,9 +21,10 @@ public readonly record struct PdbIdentity(string Name, Guid Guid, uint Age)
     public static string FileName(string path)
     {
         var name = path[(path.AsSpan().LastIndexOfAny('/', '\\') + 1)..];
-        return name.Length is 0 or > LongestName || name.StartsWith('.') || name.AsSpan().ContainsAny(Forbidden) || name.AsSpan().ContainsAnyExceptInRange(' ', '~') ? "" : name;
+        return name.Length is 0 or > LongestName || name.StartsWith('.') || !name.All(IsHarmless) ? "" : name;
     }
 
     private const int LongestName = 128;
-    private const string Forbidden = "\"*:<>?|%";
+
+    private static bool IsHarmless(char c) => c is >= ' ' and <= '~' and not ('"' or '*' or ':' or '<' or '>' or '?' or '|' or '%');
 }

@@ -7,7 +7,7 @@ using Harness.Core.Verdicts;
 namespace Harness.Core.Reports;
 
 /// <summary>
-/// One run on disk: run.json, evidence.jsonl, verdict.json, junit.xml, report.html, and a kernel dump if one was asked for. Every file appears whole or not at all, and
+/// One run on disk: run.json, evidence.jsonl, verdict.json, junit.xml, report.html, and a kernel dump and an event trace if they were asked for. Every file appears whole or not at all, and
 /// verdict.json last: a folder without it belongs to a run that did not finish.
 /// </summary>
 public sealed class RunFolder
@@ -87,9 +87,9 @@ public sealed class RunFolder
         return Put(VerdictFile, stream => WriteJson(stream, judgement, JsonLayout.Indented.Judgement));
     });
 
-    /// <summary>Writes a file of a kernel dump, piece by piece.</summary>
+    /// <summary>Writes a file of a dump or a trace, piece by piece.</summary>
     /// <exception cref="UnwritableResultsException">It cannot be written.</exception>
-    public void WriteDump(string fileName, IEnumerable<ReadOnlyMemory<byte>> pieces) => Writing(Path, () => Put(fileName, stream =>
+    public void WriteRecording(string fileName, IEnumerable<ReadOnlyMemory<byte>> pieces) => Writing(Path, () => Put(fileName, stream =>
     {
         foreach (var piece in pieces) stream.Write(piece.Span);
     }));

@@ -9,6 +9,9 @@ namespace Harness.Core.Symbols;
 internal sealed class MsfFile : IDisposable
 {
     private const int SuperBlockSize = 56;
+    /// <summary>In bytes; the largest stream of ntkrnlmp.pdb has some four million.</summary>
+    private const uint LargestPiece = 512 << 20;
+
     private const uint SmallestBlock = 512, LargestBlock = 0x10000, MostStreams = 0x10000;
 
     /// <summary>The size of a stream that was deleted.</summary>
@@ -35,7 +38,7 @@ internal sealed class MsfFile : IDisposable
         uint blockSize = Word(super, 32), blocks = Word(super, 40), directorySize = Word(super, 44), map = Word(super, 52);
         if (blockSize is < SmallestBlock or > LargestBlock || (blockSize & (blockSize - 1)) != 0) throw Damaged($"its blocks have {blockSize} bytes");
         if ((ulong)blocks * blockSize > (ulong)file.Length) throw new UnusablePdbException($"is cut off: it should have {(ulong)blocks * blockSize} bytes and has {file.Length}");
-        if (directorySize > file.Length || directorySize < 4) throw Damaged($"its directory has {directorySize} bytes");
+        if (directorySize > Math.Min(file.Length, LargestPiece) || directorySize < 4) throw Damaged($"its directory has {directorySize} bytes");
 
         var numbers = new byte[4 * BlocksOf(directorySize, blockSize)];
         // The directory's own block numbers lie in one piece.
@@ -60,6 +63,7 @@ internal sealed class MsfFile : IDisposable
     {
         var size = SizeOf(stream);
         if (from >= size) return [];
+        if (Math.Min(length, size - from) > LargestPiece) throw new UnusablePdbException($"is a PDB that is too large: stream {stream} has {size} bytes");
         var bytes = new byte[Math.Min(length, size - from)];
         ReadBlocks(_file, _directory.AsSpan(_streams[stream].Blocks), _blockSize, (uint)(_file.Length / _blockSize), from, bytes);
         return bytes;

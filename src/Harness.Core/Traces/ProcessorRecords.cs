@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
 using Harness.Core.Nt;
 
 namespace Harness.Core.Traces;
@@ -44,12 +43,10 @@ internal sealed class ProcessorRecords(ArraySegment<BufferPlace> places, BufferL
     private long Offset => places[_place].Offset + TraceBufferLayout.SizeInBytes + _at;
 
     /// <summary>Takes the record at the cursor; false: it is none, and the cursor has moved.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool Read()
     {
-        ref readonly var start = ref _records[_at];
-        _shape = RecordShape.Of(Unsafe.Add(ref Unsafe.AsRef(in start), TraceRecordLayout.Type), Unsafe.Add(ref Unsafe.AsRef(in start), TraceRecordLayout.Flags));
         var bytes = _records.AsSpan(_at, _end - _at);
+        _shape = RecordShape.Of(bytes[TraceRecordLayout.Type], bytes[TraceRecordLayout.Flags]);
         _size = BinaryPrimitives.ReadUInt16LittleEndian(bytes[_shape.SizeAt..]);
         if (_shape.Family == RecordFamily.Unknown || _size < _shape.HeaderSize || _size > bytes.Length) return Skip(bytes);
         if (_shape.TimeAt == 0) return ReadOdd(bytes);

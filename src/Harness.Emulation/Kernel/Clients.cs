@@ -5,6 +5,7 @@ using Harness.Core.Nt;
 using Harness.Core.Stories;
 using Harness.Emulation.Kernel.Structures;
 using Harness.Emulation.Memory;
+using Harness.Emulation.Traces;
 
 namespace Harness.Emulation.Kernel;
 
@@ -99,11 +100,25 @@ internal sealed class Clients(Machine machine)
             {
                 var stack = client.Allocate(m, 0x1000, PageAccess.Read | PageAccess.Write) + 0xFD8;
                 Ke.PrepareUserThread(client.Threads[i], CodeOf(client, i), stack);
+                var thread = client.Threads[i];
+                thread.Win32StartAddress = CodeOf(client, i);
+                machine.Trace?.ThreadStarted(thread);
             }
+            machine.Trace?.ImageLoaded(ImageOf(client));
         }
         foreach (var client in _clients)
-            foreach (var thread in client.Threads) Ke.Ready(machine, thread);
+            foreach (var thread in client.Threads)
+            {
+                machine.Trace?.Readied(thread);
+                Ke.Ready(machine, thread);
+            }
     }
+
+    /// <summary>What a client's threads execute, as an image; null: the process is no client's.</summary>
+    public ImageFacts? ImageOf(Structures.Process process) => _clients.Find(client => client.Process == process) is { } client ? ImageOf(client) : null;
+
+    private static ImageFacts ImageOf(Client client) =>
+        new(CodeOf(client, 0), (ulong)client.Threads.Count * ThreadStride, (uint)client.Pid, 0, 0, CodeOf(client, 0), client.Process.ImageFileName, null);
 
     private static ulong CodeOf(Client client, int thread) => AddressMap.UserImage + ((ulong)client.Index * ProcessStride) + ((ulong)thread * ThreadStride);
 

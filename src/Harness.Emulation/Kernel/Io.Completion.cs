@@ -10,8 +10,8 @@ internal static partial class Io
 {
     private static void DefineCompletion(NtRoutines nt)
     {
-        // Locals: 0 a completion routine, 1 its IRQL.
-        nt.Add("IofCompleteRequest", 2, BeginCompletion, NextLocation, CompletionRoutineReturned, FinishCompletion, p => p.Return());
+        // Locals: 0 a completion routine, 1 its IRQL, 2 the number by which a trace pairs call and return.
+        nt.Add("IofCompleteRequest", 3, BeginCompletion, NextLocation, CompletionRoutineReturned, FinishCompletion, CompletionDone);
         nt.Add("IoCompleteRequest", p => p.Call("IofCompleteRequest", 1, p.Arg(0), p.Arg(1)), p => p.Return());
         // Locals: 0 file object to let go.
         nt.Add("IopCompleteRequest", 1, CompleteInThread, p => p.Return());
@@ -26,6 +26,7 @@ internal static partial class Io
         var by = machine.CallerOf(p);
         if (irp.CurrentLocation > irp.StackCount + 1 || irp.Type != 6)
             throw new BugCheckException(0x44, irp.Address, 0xEEA, 0, 0);
+        if (machine.Trace is { } trace) p[2] = trace.CompletionBegan(p, irp);
         machine.Log(new IrpCompleted(new(irp.Address), machine.RequestOf(irp), irp.Status, irp.Information, by));
         if (p.Irql > Ke.DispatchLevel) throw new BugCheckException(0xA, irp.Address, p.Irql, 0, p.ReturnAddress);
         if (irp.CancelRoutine != 0)
@@ -84,9 +85,16 @@ internal static partial class Io
 
     private static Next CompletionRoutineReturned(Processor p)
     {
+        p.Machine.Trace?.CompletionRoutineReturned(p, p[0], p.Arg(0), (uint)p[2]);
         Ke.RequireLevel(p, p[0], "a completion routine", (byte)p[1]);
         // The completion routine may have freed the IRP when it says so.
-        return p.ResultStatus == NtStatus.MoreProcessingRequired ? p.Return() : p.Goto(1);
+        return p.ResultStatus == NtStatus.MoreProcessingRequired ? CompletionDone(p) : p.Goto(1);
+    }
+
+    private static Next CompletionDone(Processor p)
+    {
+        p.Machine.Trace?.CompletionEnded(p, p.Arg(0), (uint)p[2]);
+        return p.Return();
     }
 
     private static Next FinishCompletion(Processor p)
@@ -99,11 +107,11 @@ internal static partial class Io
             // The issuer waits for its own event and frees the IRP itself.
             WriteIosb(p, irp);
             Ke.SetEvent(machine, new DispatcherHeader(p.Memory, irp.UserEvent));
-            return p.Return();
+            return CompletionDone(p);
         }
         Mm.FreeMdls(p, irp);
         // The issuer finishes it on its own thread, without an APC: it has not left IoCallDriver yet.
-        if ((irp.Flags & Irp.FlagDeferIoCompletion) != 0 && !irp.PendingReturned) return p.Return();
+        if ((irp.Flags & Irp.FlagDeferIoCompletion) != 0 && !irp.PendingReturned) return CompletionDone(p);
         if (IsThreadAgnostic(irp)) return CompleteInProcess(p, irp);
         if (irp.Thread.IsNull)
         {
@@ -116,7 +124,7 @@ internal static partial class Io
         var file = irp.OriginalFileObject;
         Ke.Initialize(apc, thread, NtImage.Instance["IopCompleteRequest"], 0, 0, ProcessorMode.KernelMode, 0);
         Ke.Insert(machine, apc, file.Address, 0);
-        return p.Return();
+        return CompletionDone(p);
     }
 
     private static Next FinishAssociated(Processor p, Irp irp)
@@ -127,7 +135,7 @@ internal static partial class Io
         // The count shares its place with SystemBuffer in the master.
         var left = p.Memory.ReadU32(master.Address + 0x18) - 1;
         p.Memory.WriteU32(master.Address + 0x18, left);
-        return left == 0 ? p.Call("IofCompleteRequest", 4, master.Address, 0) : p.Return();
+        return left == 0 ? p.Call("IofCompleteRequest", 4, master.Address, 0) : CompletionDone(p);
     }
 
     private static void WriteIosb(Processor p, Irp irp)

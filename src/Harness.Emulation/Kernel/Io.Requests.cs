@@ -20,7 +20,7 @@ internal static partial class Io
         nt.Add("NtWriteFile", 4, p => OpenRequest(p, p.Arg(0), p.Arg(1)), AcquireFileLock, FileLockWaited, p => BuildTransfer(p, IrpMajor.Write), RequestDone);
         // Local 0: the file object, where the completion routine of the I/O manager looks for it.
         nt.Add("IopSynchronousServiceTail", 1, QueueAndCall, DispatchCameBack, WaitEnded, SynchronousDone, DeferredDone, AfterDispatch);
-        nt.Add("IofCallDriver", 4, CallDriver, DriverReturned);
+        nt.Add("IofCallDriver", 5, CallDriver, DriverReturned);
         nt.Add("IoCallDriver", p => p.Call("IofCallDriver", 1, p.Arg(0), p.Arg(1)), p => p.Return(p.Result));
     }
 
@@ -268,7 +268,7 @@ internal static partial class Io
     }
 
     // IofCallDriver(DeviceObject, Irp). Locals: 0 the dispatch routine, 1 its IRQL, 2 how often APCs are disabled, 3 how often its thread held resources
-    // before.
+    // before, 4 the number by which a trace pairs call and return.
     private static Next CallDriver(Processor p)
     {
         var machine = p.Machine;
@@ -286,11 +286,13 @@ internal static partial class Io
         p[1] = p.Irql;
         p[2] = ApcState(p);
         p[3] = HoldsOfResources(p);
+        if (machine.Trace is { } trace) p[4] = trace.DriverCalled(p, location, irp, routine);
         return p.Call(routine, 1, device.Address, irp.Address);
     }
 
     private static Next DriverReturned(Processor p)
     {
+        p.Machine.Trace?.DriverReturned(p, p.Arg(1), (uint)p[4]);
         Ke.RequireLevel(p, p[0], "a dispatch routine", (byte)p[1]);
         if (HoldsOfResources(p) > p[3])
         {

@@ -60,7 +60,7 @@ internal static partial class Ke
         nt.Add("KeRegisterBugCheckReasonCallback", p => p.Return(true));
         nt.Add("KeDeregisterBugCheckCallback", p => p.Return(true));
         nt.Add("KeDeregisterBugCheckReasonCallback", p => p.Return(true));
-        nt.Add("KeIsExecutingDpc", p => p.Return(p.Registers.Rsp >= p.DpcStack - 0x4000 && p.Registers.Rsp <= p.DpcStack + 0x10));
+        nt.Add("KeIsExecutingDpc", p => p.Return(IsExecutingDpc(p)));
         nt.Add("KdRefreshDebuggerNotPresent", p => p.Return(true));
         nt.Add("KdDisableDebugger", p => p.Return(new NtStatus(0xC0000354)));
         nt.Add("KdEnableDebugger", p => p.Return(new NtStatus(0xC0000354)));

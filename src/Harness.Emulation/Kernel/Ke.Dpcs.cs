@@ -19,6 +19,9 @@ internal static partial class Ke
         nt.Add("KeFlushQueuedDpcs", FlushQueuedDpcs);
     }
 
+    /// <summary>The processor is on its DPC stack.</summary>
+    public static bool IsExecutingDpc(Processor p) => p.Registers.Rsp >= p.DpcStack - 0x4000 && p.Registers.Rsp <= p.DpcStack + 0x10;
+
     private static Next InitializeDpc(Processor p, byte type)
     {
         var dpc = new Dpc(p.Memory, p.Arg(0));
@@ -92,6 +95,7 @@ internal static partial class Ke
         var next = HighestReady(p.Memory);
         // A thread that is preempted stays first of its priority; one whose quantum is over goes to the end.
         if (next <= thread.Priority && (next < thread.Priority || thread.CurrentRunTime < thread.QuantumTarget)) return p.Goto(2);
+        thread.WaitReason = next > thread.Priority ? WaitReason.WrDispatchInt : WaitReason.WrQuantumEnd;
         Ready(p.Machine, thread, first: next > thread.Priority);
         return p.Call("KiSwapContext", 2);
     }

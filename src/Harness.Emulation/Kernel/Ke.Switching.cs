@@ -125,6 +125,7 @@ internal static partial class Ke
         r.Rsp = next.KernelStack + 0x40;
         r.Rbp = m.ReadU64(next.KernelStack + 0x30);
         r.Rip = m.ReadU64(next.KernelStack + 0x38);
+        p.Machine.Trace?.Switched(p, old, next);
         return p.RegistersSet();
     }
 
@@ -253,6 +254,7 @@ internal static partial class Ke
         thread.WaitIrql = p.Irql;
         if (HighestReady(p.Memory) < thread.Priority) return p.Return();
         p.Irql = DispatchLevel;
+        thread.WaitReason = WaitReason.WrYieldExecution;
         Ready(p.Machine, thread);
         return p.Call("KiSwapContext", 1);
     }

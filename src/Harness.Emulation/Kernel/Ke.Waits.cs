@@ -209,7 +209,11 @@ internal static partial class Ke
     }
 
     /// <summary>Ends a thread's wait with this status and makes it ready.</summary>
-    public static void Unwait(Machine machine, Structures.Thread thread, NtStatus status)
+    /// <param name="machine">The machine.</param>
+    /// <param name="thread">Whose wait.</param>
+    /// <param name="status">What the wait returns.</param>
+    /// <param name="byClock">Because a timer expired.</param>
+    public static void Unwait(Machine machine, Structures.Thread thread, NtStatus status, bool byClock = false)
     {
         for (var i = 0; i < thread.WaitBlockCount; i++)
         {
@@ -226,12 +230,15 @@ internal static partial class Ke
             Remove(thread.Timer);
         }
         thread.WaitStatus = status.Value;
+        machine.Trace?.Unwaited(thread, byClock);
         Ready(machine, thread);
     }
 
     /// <summary>An object became signalled: satisfies the waits on it, in order, as long as it stays signalled.</summary>
     public static void SatisfyWaits(Machine machine, DispatcherHeader header)
     {
+        // Nothing but its expiration signals a timer.
+        var byClock = header.Type is DispatcherType.NotificationTimer or DispatcherType.SynchronizationTimer;
         // A thread may wait for one object with several blocks, and all go with its wait: after each one the list is read anew.
         while (FirstSatisfied(header) is { IsNull: false } block)
         {
@@ -239,12 +246,12 @@ internal static partial class Ke
             if (block.WaitType == WaitAny)
             {
                 var consumed = Consume(header, thread);
-                Unwait(machine, thread, new NtStatus(block.WaitKey + consumed.Value));
+                Unwait(machine, thread, new NtStatus(block.WaitKey + consumed.Value), byClock);
             }
             else
             {
                 for (var i = 0; i < thread.WaitBlockCount; i++) Consume(new WaitBlock(header.Memory, thread.WaitBlockList + ((ulong)i * WaitBlock.Size)).Object, thread);
-                Unwait(machine, thread, NtStatus.Success);
+                Unwait(machine, thread, NtStatus.Success, byClock);
             }
         }
     }

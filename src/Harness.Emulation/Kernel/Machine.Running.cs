@@ -37,7 +37,7 @@ internal sealed partial class Machine
     }
 
     /// <summary>Saves the machine between two steps. States nest.</summary>
-    public MachineState Save() => new(Memory.Save(), [.. Processors.Select(p => p.State)], Clients.Count, _evidence.Observations.Count, Finished);
+    public MachineState Save() => new(Memory.Save(), [.. Processors.Select(p => p.State)], Clients.Count, _evidence.Observations.Count, Trace?.Mark, Finished);
 
     /// <summary>Goes back to a saved state; the evidence of what is undone is gone too. States saved after it are gone.</summary>
     public void Restore(MachineState state)
@@ -46,6 +46,7 @@ internal sealed partial class Machine
         foreach (var p in Processors) p.State = state.Processors[p.Number];
         Clients.CutBackTo(state.Clients);
         _evidence.CutBackTo(state.Observations);
+        if (state.Trace is { } mark) Trace?.CutBackTo(mark);
         Finished = state.Finished;
     }
 

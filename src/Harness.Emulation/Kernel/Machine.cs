@@ -177,6 +177,7 @@ internal sealed partial class Machine
         var missing = new SortedSet<string>(StringComparer.Ordinal);
         image.Map(Memory, start, import => Resolve(import, missing));
         var loader = AddModule(fileName, "\\SystemRoot\\System32\\drivers\\" + fileName, start, image.SizeOfImage, start + image.EntryPointRva, image.TimeDateStamp);
+        Trace?.ImageLoaded(loader);
         Log(new DriverLoaded(fileName, new(start), image.SizeOfImage));
         if (missing.Count > 0) Log(new ExportsMissing(fileName, [.. missing]));
         var service = Path.GetFileNameWithoutExtension(fileName);

@@ -1,5 +1,6 @@
 using Harness.Emulation.Cpu;
 using Harness.Emulation.Memory;
+using Harness.Emulation.Traces;
 
 namespace Harness.Emulation.Kernel;
 
@@ -7,7 +8,7 @@ namespace Harness.Emulation.Kernel;
 /// A whole machine at one step: guest memory, which holds all of the kernel's own state, what each processor holds, and how far the story and
 /// its evidence were. Valid until an older state is restored.
 /// </summary>
-internal sealed class MachineState(MemoryState memory, ProcessorState[] processors, int clients, int observations, bool finished)
+internal sealed class MachineState(MemoryState memory, ProcessorState[] processors, int clients, int observations, TraceMark? trace, bool finished)
 {
     public MemoryState Memory { get; } = memory;
 
@@ -17,6 +18,9 @@ internal sealed class MachineState(MemoryState memory, ProcessorState[] processo
     public int Clients { get; } = clients;
 
     public int Observations { get; } = observations;
+
+    /// <summary>How far the session of the kernel's logger was; null: none was on.</summary>
+    public TraceMark? Trace { get; } = trace;
 
     public bool Finished { get; } = finished;
 }

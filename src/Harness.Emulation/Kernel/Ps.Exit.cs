@@ -35,6 +35,7 @@ internal static partial class Ps
         }
         else
         {
+            p.Machine.Trace?.TerminateRequested(process);
             process.Flags |= Structures.Process.FlagDelete;
             foreach (var entry in process.ThreadListHead.Entries())
             {
@@ -142,6 +143,7 @@ internal static partial class Ps
 
     private static Next IoIsCancelled(Processor p)
     {
+        p.Machine.Trace?.ThreadEnded(p.CurrentThread);
         if (p[0] == 0) return p.Goto(5);
         var process = p.CurrentThread.Process;
         process.Flags |= Structures.Process.FlagExiting;
@@ -163,9 +165,11 @@ internal static partial class Ps
         if (p[0] != 0)
         {
             process.ExitTime = thread.ExitTime;
+            machine.Trace?.ProcessEnded(process);
             Signal(machine, process.Header);
         }
         thread.State = ThreadState.Terminated;
+        thread.WaitReason = WaitReason.WrTerminated;
         Signal(machine, thread.Header);
         if (!thread.IsSystemThread) machine.Log(new ThreadEnded(name, (int)process.UniqueProcessId, (int)thread.UniqueThread));
         if (p[0] != 0) machine.Log(new ProcessEnded(name, (int)process.UniqueProcessId, process.ExitStatus));

@@ -57,6 +57,7 @@ internal static partial class Ps
         process.CreateTime = Machine.BootTime + NtData.InterruptTime(m);
         if (listed) NtData.ActiveProcesses(m).InsertTail(process.ActiveProcessLinks);
         Ob.CreateHandleTable(machine, process);
+        machine.Trace?.ProcessStarted(process);
         return process;
     }
 
@@ -96,6 +97,8 @@ internal static partial class Ps
         var thread = CreateThread(machine, NtData.System(machine.Memory), system: true);
         thread.StartAddress = routine;
         Ke.PrepareSystemThread(thread, routine, context);
+        machine.Trace?.ThreadStarted(thread);
+        machine.Trace?.Readied(thread);
         Ke.Ready(machine, thread);
         return thread;
     }

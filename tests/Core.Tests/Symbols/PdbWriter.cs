@@ -26,6 +26,9 @@ internal sealed class PdbWriter
     /// <summary>The type stream.</summary>
     public byte[] Types { get; init; } = [];
 
+    /// <summary>Bytes of a stream that nobody reads.</summary>
+    public int Filler { get; init; }
+
     public PdbWriter Section(uint address, uint size)
     {
         _sections.Add((address, size));
@@ -81,7 +84,7 @@ internal sealed class PdbWriter
         debug[20] = 4;
         Put(debug, 48, (uint)optional.Length);
         optional.CopyTo(debug, 64);
-        return Container([[], information, Types, debug, [.. _records], sections, omap, new byte[_sections.Count * 40]]);
+        return Container([[], information, Types, debug, [.. _records], sections, omap, new byte[_sections.Count * 40], new byte[Filler]]);
     }
 
     /// <summary>MSF: each stream's blocks lie backwards, so that hardly two are neighbours.</summary>

@@ -25,6 +25,22 @@ internal static class Pdbs
         return new PdbIdentity(name.StartsWith("ntkrnlmp", StringComparison.Ordinal) ? "ntkrnlmp.pdb" : name, pdb.Guid, pdb.Age);
     }
 
+    /// <summary>A stream of a sound file, by hand.</summary>
+    public static byte[] Stream(string name, int number)
+    {
+        var file = Bytes(name);
+        uint Word(long at) => BitConverter.ToUInt32(file, (int)at);
+        var block = Word(32);
+        // The directory of a small file is one block.
+        var directory = (long)Word((long)Word(52) * block) * block;
+        var at = directory + 4 + (Word(directory) * 4);
+        for (var i = 0; i < number; i++) at += (Word(directory + 4 + (i * 4)) + block - 1) / block * 4;
+        var bytes = new List<byte>();
+        for (var left = (int)Word(directory + 4 + (number * 4)); left > 0; left -= (int)block, at += 4)
+            bytes.AddRange(file.AsSpan((int)(Word(at) * block), Math.Min(left, (int)block)));
+        return [.. bytes];
+    }
+
     /// <summary>Puts one where a store of symbols has it; the path of the file.</summary>
     public static string Store(string folder, string name)
     {

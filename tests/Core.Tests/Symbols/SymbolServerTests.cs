@@ -149,14 +149,22 @@ public sealed class SymbolServerTests : IDisposable
                 }
 
                 _open.Add(client);
-                // Not to the end of the stream: the client waits for an answer.
-                using var reader = new StreamReader(client.GetStream(), Encoding.ASCII, false, 1024, leaveOpen: true);
-                Asked.Enqueue(reader.ReadLine()!.Split(' ')[1]);
-                while (reader.ReadLine() is { Length: > 0 })
+                try
                 {
+                    // Not to the end of the stream: the client waits for an answer.
+                    using var reader = new StreamReader(client.GetStream(), Encoding.ASCII, false, 1024, leaveOpen: true);
+                    if (reader.ReadLine() is { } request) Asked.Enqueue(request.Split(' ')[1]);
+                    while (reader.ReadLine() is { Length: > 0 })
+                    {
+                    }
+
+                    client.GetStream().Write(says);
+                }
+                catch (IOException)
+                {
+                    // The client has given up.
                 }
 
-                client.GetStream().Write(says);
                 if (!stays) client.Dispose();
             }
         }

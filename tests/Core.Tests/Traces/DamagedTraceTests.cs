@@ -17,7 +17,7 @@ public sealed class DamagedTraceTests
         new FakeTrace(Size) { Compression = compression }.Buffer(0, 0).Buffer(0, 1, At(1001), At(1002)).Buffer(1, 2, At(1003), At(1004));
 
     [Fact]
-    public void Sound() => Told.Of(Three().File()).Should().BeEquivalentTo(new { Times = new[] { (1000L, 0), (1001L, 0), (1002L, 0), (1003L, 1), (1004L, 1) }, Notes = Array.Empty<string>() });
+    public void Before_the_damage_it_is_read_whole() => Told.Of(Three().File()).Should().BeEquivalentTo(new { Times = new[] { (1000L, 0), (1001L, 0), (1002L, 0), (1003L, 1), (1004L, 1) }, Notes = Array.Empty<string>() });
 
     [Theory]
     [InlineData(0u)]
@@ -128,6 +128,23 @@ public sealed class DamagedTraceTests
 
         (GC.GetAllocatedBytesForCurrentThread() - before).Should().BeLessThan(300L << 20);
         told.Notes.Should().Contain(note => note.Contains("would take more than 256 MiB", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Cached_stacks_beyond_four_million_frames_are_left_out_and_counted()
+    {
+        const int FramesOfEach = 8000;
+        var trace = new FakeTrace(1 << 20).Buffer(0, 0);
+        byte[] Stack(ulong key) => Kernel(TraceRecordType.PerfInfo64, KernelTraceEvents.StackWalkKeyRundown, 1001, [.. BitConverter.GetBytes(key), .. new byte[FramesOfEach * 8]]);
+        for (var buffer = 0UL; buffer < 40; buffer++) trace.Buffer(0, (long)buffer + 1, [.. Enumerable.Range(0, 15).Select(i => Stack((buffer * 15) + (ulong)i))]);
+        using var file = TraceFile.Read(new MemoryStream(trace.File()));
+
+        var stacks = CachedStacks.Of(file);
+
+        stacks.Count.Should().Be(4 * 1024 * 1024 / FramesOfEach);
+        stacks.LeftOut.Should().Be(600 - stacks.Count);
+        stacks.Find(3, 1000).Length.Should().Be(FramesOfEach);
+        stacks.Find(599, 1000).Length.Should().Be(0);
     }
 
     [Theory]

@@ -23,7 +23,7 @@ internal sealed class FakeTrace(int bufferSize = 4096)
     {
         var first = _buffers.Count == 0 && Header is not null;
         var body = new List<byte>();
-        foreach (var record in first ? [Kernel(TraceRecordType.System64, KernelTraceEvents.Header, Start, Header!), .. records] : records)
+        foreach (var record in first ? [Kernel(Header![TraceLogfileHeaderLayout.PointerSize] == 4 ? TraceRecordType.System32 : TraceRecordType.System64, KernelTraceEvents.Header, Start, Header), .. records] : records)
         {
             body.AddRange(record);
             while (body.Count % TraceBufferLayout.RecordAlignment != 0) body.Add(0xFF);
@@ -58,7 +58,7 @@ internal sealed class FakeTrace(int bufferSize = 4096)
 
     public byte[] File() => [.. _buffers.SelectMany(buffer => buffer)];
 
-    public static byte[] LogfileHeader(int pointerSize = 8, long frequency = 10_000_000, long startTime = 132_000_000_000_000_000, TraceClock clock = TraceClock.QueryPerformanceCounter, uint eventsLost = 0, uint buffersLost = 0, uint buffersWritten = 0)
+    public static byte[] LogfileHeader(int pointerSize = 8, long frequency = 10_000_000, long startTime = 132_000_000_000_000_000, TraceClock clock = TraceClock.QueryPerformanceCounter, uint eventsLost = 0, uint buffersLost = 0, uint buffersWritten = 0, LogFileModes mode = LogFileModes.Sequential)
     {
         var shift = pointerSize == 4 ? TraceLogfileHeaderLayout.Shift32 : 0;
         var bytes = new byte[TraceLogfileHeaderLayout.Names - shift];
@@ -67,7 +67,7 @@ internal sealed class FakeTrace(int bufferSize = 4096)
         Put32(bytes, TraceLogfileHeaderLayout.ProviderVersion, 19045);
         Put32(bytes, TraceLogfileHeaderLayout.NumberOfProcessors, 2);
         Put64(bytes, TraceLogfileHeaderLayout.EndTime, startTime + 1_000_000);
-        Put32(bytes, TraceLogfileHeaderLayout.LogFileMode, (uint)LogFileModes.Sequential);
+        Put32(bytes, TraceLogfileHeaderLayout.LogFileMode, (uint)mode);
         Put32(bytes, TraceLogfileHeaderLayout.BuffersWritten, buffersWritten);
         Put32(bytes, TraceLogfileHeaderLayout.PointerSize, (uint)pointerSize);
         Put32(bytes, TraceLogfileHeaderLayout.EventsLost, eventsLost);

@@ -74,6 +74,37 @@ public sealed class RealTraceTests
         Told.Of(RealTrace.LxCore).Lines.Where(line => line.Contains(" item 11=", StringComparison.Ordinal)).Should().HaveCount(2);
     }
 
+    [Fact]
+    public void Memory_does_not_grow_with_the_trace()
+    {
+        var (few, least) = Read(3 << 20);
+        var (many, most) = Read(96 << 20);
+
+        few.Should().Be(17_078);
+        many.Should().BeGreaterThan(30 * 17_000);
+        // The places of buffers do: some hundred bytes for each 64 KiB while they are put in order.
+        (most - least).Should().BeLessThan(512 << 10);
+
+        static (long Events, long Allocated) Read(int size)
+        {
+            using var file = new MemoryStream(size + (4 << 20));
+            var expected = RepeatedTrace.Write(file, size);
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            using var trace = TraceFile.Read(file);
+            var (events, last) = (0L, long.MinValue);
+            var reader = trace.Events();
+            while (reader.Next())
+            {
+                events++;
+                if (reader.Record.Time < last) Assert.Fail($"{reader.Record.Time} comes after {last}");
+                last = reader.Record.Time;
+            }
+
+            events.Should().Be(expected);
+            return (events, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+    }
+
     private static bool IsKernel(ulong frame) => frame >> 63 == 1;
 
     /// <summary>By hook id; 0x10000 for what the kernel's logger didn't write. Nothing may be before what came before it.</summary>

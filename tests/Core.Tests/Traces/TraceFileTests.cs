@@ -88,6 +88,15 @@ public sealed class TraceFileTests
         Told.Of(new FakeTrace { Header = LogfileHeader(eventsLost: events, buffersLost: buffers) }.Buffer(0, 0).Buffer(0, 1, flags, At(1001)).File()).IsIncomplete.Should().Be(isIncomplete);
 
     [Fact]
+    public void A_circular_file_begins_where_its_oldest_buffer_is_and_misses_none()
+    {
+        var told = Told.Of(new FakeTrace { Header = LogfileHeader(buffersWritten: 100, mode: LogFileModes.Circular) }.Buffer(0, 0).Buffer(0, 99, At(1900)).Buffer(0, 100, At(2000)).Buffer(0, 98, At(1800)).File());
+
+        told.Times.Select(at => at.Time).Should().Equal(1000, 1800, 1900, 2000);
+        told.Notes.Should().BeEmpty();
+    }
+
+    [Fact]
     public void Without_a_header_the_events_are_read_and_the_clock_is_called_unknown()
     {
         var told = Told.Of(new FakeTrace { Header = null }.Buffer(0, 5, At(10)).Buffer(1, 6, At(5)).File());

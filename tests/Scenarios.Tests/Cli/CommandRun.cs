@@ -21,12 +21,17 @@ internal sealed record CommandRun(ExitCode Code, string Out, string Error)
     public static CommandRun Of(params string[] args) => On(new EmulatedTarget(), args);
 
     /// <summary>On this target in place of the emulated one.</summary>
-    public static CommandRun On(ITarget emulated, params string[] args)
+    public static CommandRun On(ITarget emulated, params string[] args) => In(emulated, null, args);
+
+    /// <summary>Where _NT_SYMBOL_PATH is set.</summary>
+    public static CommandRun WithSymbolPath(string path, params string[] args) => In(new EmulatedTarget(), path, args);
+
+    private static CommandRun In(ITarget emulated, string? symbolPath, string[] args)
     {
         using var output = new StringWriter { NewLine = "\n" };
         using var error = new StringWriter { NewLine = "\n" };
         var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, new LocalTarget(TimeProvider.System, [], null, _ => { }), AbsentTarget.HyperV], "driverfault",
-            Path.Combine(Path.GetTempPath(), "driverfault-tests-must-name-their-results"), SymbolPath: null, Debug: false);
+            Path.Combine(Path.GetTempPath(), "driverfault-tests-must-name-their-results"), symbolPath, Debug: false);
         var code = DriverFault.Run(args, around);
         return new CommandRun(code, output.ToString(), error.ToString());
     }

@@ -78,7 +78,7 @@ public sealed class DumpTests : IDisposable
     }
 
     /// <summary>The emulated target, before whose story something happens to the disk.</summary>
-    private sealed class FullDisk(Action before) : IDumpingTarget
+    private sealed class FullDisk(Action before) : IRecordingTarget
     {
         private readonly Harness.Emulation.EmulatedTarget _target = new();
 
@@ -86,16 +86,20 @@ public sealed class DumpTests : IDisposable
 
         public string? Lacks => null;
 
+        public bool LeavesDumps => true;
+
+        public bool LeavesTraces => true;
+
         public TimeSpan DefaultSettle => _target.DefaultSettle;
 
         public void Check(string fileName, byte[] image) => _target.Check(fileName, image);
 
         public void Play(Story story, DriverUnderTest driver, Conditions conditions, Harness.Core.Evidence.EvidenceLog evidence) => _target.Play(story, driver, conditions, evidence);
 
-        public void Play(Story story, DriverUnderTest driver, Conditions conditions, Harness.Core.Evidence.EvidenceLog evidence, DumpRequest dump)
+        public void Play(Story story, DriverUnderTest driver, Conditions conditions, Harness.Core.Evidence.EvidenceLog evidence, Recording recording)
         {
             before();
-            _target.Play(story, driver, conditions, evidence, dump);
+            _target.Play(story, driver, conditions, evidence, recording);
         }
     }
 }

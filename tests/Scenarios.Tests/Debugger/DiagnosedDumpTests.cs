@@ -46,7 +46,7 @@ public sealed class DiagnosedDumpTests
         var request = new RunRequest([ScenarioCatalogue.Named(scenario)!], target, driver, ioctl, [], null, null, null, new Conditions(1, processors), RequestKind.Control, false);
         byte[]? file = null;
         var run = PlayedRun.Play(PlayedRun.Describe("driverfault", request.Scenarios[0], target, driver, request.ChoicesFor(request.Scenarios[0]), request.Conditions), target, driver.Driver,
-            new DumpRequest(kind, (name, pieces) => file = name == DumpRequest.FileName ? [.. pieces.SelectMany(piece => piece.ToArray())] : file));
+            new Recording(kind, Trace: false, (name, pieces) => file = name == Recording.DumpFileName ? [.. pieces.SelectMany(piece => piece.ToArray())] : file));
         using var dump = KernelDump.Read(new FileBytes(file!));
         var seen = Examination.Of(dump);
 

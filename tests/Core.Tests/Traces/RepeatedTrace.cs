@@ -1,32 +1,28 @@
 using System.Buffers.Binary;
-using System.IO.Compression;
 using Harness.Core.Nt;
 using Harness.Core.Traces;
 
-namespace Harness.Benchmarks;
+namespace Core.Tests.Traces;
 
 /// <summary>
 /// A trace of any size, made of a real one of a machine that shuts down: its buffers over and over, each time later on the clock and in the
 /// sequence than before.
 /// </summary>
-internal static class LargeTrace
+internal static class RepeatedTrace
 {
-    private const string Original = "ShutdownPerfDiagLogger.etl.gz";
-
     /// <summary>Writes a trace of at least so many bytes; returns the number of events in it.</summary>
-    public static long Write(string path, long size)
+    public static long Write(Stream file, long size)
     {
-        var original = Bytes();
-        var (events, span, most) = Measure(original);
-        using var file = File.Create(path);
+        var original = RealTrace.Shutdown;
         // The header's buffer is there once.
         var first = (int)BinaryPrimitives.ReadUInt32LittleEndian(original);
+        var (header, events, span, sequences) = Measure(original, first);
         file.Write(original, 0, first);
-        long total = 1;
-        for (var copy = 0; file.Length < size; copy++)
+        var total = header;
+        for (long written = first; written < size; written += original.Length - first)
         {
-            if (copy > 0)
-                for (var at = first; at < original.Length; at += first) Later(original.AsSpan(at, first), span, most);
+            if (written > first)
+                for (var at = first; at < original.Length; at += first) Later(original.AsSpan(at, first), span, sequences);
             file.Write(original, first, original.Length - first);
             total += events;
         }
@@ -34,28 +30,17 @@ internal static class LargeTrace
         return total;
     }
 
-    private static byte[] Bytes()
+    /// <summary>Events of the header's buffer and of the others, the time they take, and how many sequence numbers.</summary>
+    private static (long Header, long Events, long Span, long Sequences) Measure(byte[] original, int first)
     {
-        using var packed = new GZipStream(typeof(LargeTrace).Assembly.GetManifestResourceStream(Original)!, CompressionMode.Decompress);
-        using var bytes = new MemoryStream();
-        packed.CopyTo(bytes);
-        return bytes.ToArray();
-    }
-
-    /// <summary>Events behind the header's buffer, the time they take, and the highest sequence number.</summary>
-    private static (long Events, long Span, long Sequences) Measure(byte[] original)
-    {
-        var first = (int)BinaryPrimitives.ReadUInt32LittleEndian(original);
-        long events = 0, last = 0, sequences = 0;
+        long all = 0, header = 0, last = 0, sequences = 0;
         for (var at = first; at < original.Length; at += first)
             sequences = Math.Max(sequences, BinaryPrimitives.ReadInt64LittleEndian(original.AsSpan(at + TraceBufferLayout.SequenceNumber)));
         using var trace = TraceFile.Read(new MemoryStream(original));
-        var reader = trace.Events();
-        while (reader.Next()) (events, last) = (events + 1, reader.Record.Time);
-        using var header = TraceFile.Read(new MemoryStream(original, 0, first));
-        reader = header.Events();
-        while (reader.Next()) events--;
-        return (events, last - trace.Header.Start + 1, sequences + 1);
+        for (var reader = trace.Events(); reader.Next(); all++) last = reader.Record.Time;
+        using var start = TraceFile.Read(new MemoryStream(original, 0, first));
+        for (var reader = start.Events(); reader.Next();) header++;
+        return (header, all - header, last - trace.Header.Start + 1, sequences + 1);
     }
 
     /// <summary>Moves a buffer and its records on. The trace has records of the kernel's logger only.</summary>
