@@ -10,13 +10,13 @@ namespace Harness.Windows;
 /// A client process of a story: this program in a hidden mode. It plays its acts on real threads and tells every call before and after, so that what it says last is true even
 /// when it is killed. When the harness goes away, it goes too.
 /// </summary>
-[SupportedOSPlatform("windows")]
 public static class ClientProgram
 {
     /// <summary>The hidden command.</summary>
     public const string Command = "client-of-a-story";
 
     /// <summary>Plays what standard input says.</summary>
+    [SupportedOSPlatform("windows")]
     public static int Run(TextReader orders, TextWriter says, TimeProvider clock)
     {
         if (orders.ReadLine() is not { } line || JsonSerializer.Deserialize(line, WindowsJson.Default.ClientOrders) is not { } told) return 2;
@@ -31,6 +31,7 @@ public static class ClientProgram
         return 0;
     }
 
+    [SupportedOSPlatform("windows")]
     private sealed class Client
     {
         private readonly TextWriter _says;

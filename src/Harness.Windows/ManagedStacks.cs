@@ -21,7 +21,8 @@ internal static class ManagedStacks
             using var target = DataTarget.AttachToProcess(pid, suspend: true);
             var version = target.ClrVersions.FirstOrDefault() ?? throw new InvalidOperationException("there is no .NET runtime in it");
             using var runtime = version.CreateRuntime();
-            return [.. runtime.Threads.Where(thread => tids.Contains((int)thread.OSThreadId)).Select(thread => ((int)thread.OSThreadId, Frames(thread))).Where(stack => stack.Item2.Count > 0)];
+            using var lines = new SourceLines();
+            return [.. runtime.Threads.Where(thread => tids.Contains((int)thread.OSThreadId)).Select(thread => ((int)thread.OSThreadId, Frames(thread, lines))).Where(stack => stack.Item2.Count > 0)];
         }
         catch (Exception e) when (e is not InvalidOperationException)
         {
@@ -29,6 +30,14 @@ internal static class ManagedStacks
         }
     }
 
-    private static IReadOnlyList<string> Frames(ClrThread thread) =>
-        [.. thread.EnumerateStackTrace().Take(MostFrames).Select(frame => frame.Method?.Signature).OfType<string>()];
+    private static IReadOnlyList<string> Frames(ClrThread thread, SourceLines lines) =>
+        [.. thread.EnumerateStackTrace().Take(MostFrames).Where(frame => frame.Method is not null).Select(frame => Told(frame.Method!, frame.InstructionPointer, lines))];
+
+    private static string Told(ClrMethod method, ulong instruction, SourceLines lines)
+    {
+        var signature = method.Signature ?? method.Name ?? "(unknown)";
+        // A frame's address is that of the instruction after its call.
+        var line = method.Type.Module.Name is { } assembly && method.GetILOffset(instruction - 1) is var offset and >= 0 ? lines.Of(assembly, method.MetadataToken, offset) : null;
+        return line is null ? signature : $"{signature} in {line}";
+    }
 }

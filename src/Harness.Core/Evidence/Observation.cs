@@ -185,7 +185,7 @@ public sealed record KernelMemorySeen(string Checkpoint, IReadOnlyList<ProcessRe
 /// <param name="Process">The story's name for its process.</param>
 /// <param name="Pid">Its process ID.</param>
 /// <param name="Tid">Its thread ID.</param>
-/// <param name="Frames">Innermost first: "Namespace.Type.Method(parameters)".</param>
+/// <param name="Frames">Innermost first: "Namespace.Type.Method(parameters) in File.cs:12", the line where it is known.</param>
 public sealed record ManagedStackSeen(string Process, int Pid, int Tid, IReadOnlyList<string> Frames) : Observation;
 
 /// <summary>An event trace of the run is in its folder.</summary>

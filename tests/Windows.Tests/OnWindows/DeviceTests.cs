@@ -148,7 +148,7 @@ public sealed class DeviceTests(LoadedMyFault driver) : IClassFixture<LoadedMyFa
     }
 
     [Fact]
-    public void A_synchronous_request_of_another_thread_is_cancelled()
+    public async Task A_synchronous_request_of_another_thread_is_cancelled()
     {
         using var device = driver.Open(overlapped: false);
         using var request = new NativeRequest(overlapped: false, [], 0);
@@ -161,8 +161,7 @@ public sealed class DeviceTests(LoadedMyFault driver) : IClassFixture<LoadedMyFa
         Machine.Waits.Until(Machine.Patience, () => driver.Counts()[1] == 1).Should().BeTrue();
 
         using (var thread = ThreadHandle.ToCancel(tid)!) thread.CancelSynchronous().Should().Be(NtStatus.Success);
-        sender.Wait(Machine.Patience).Should().BeTrue();
-        sender.Result.Should().Be(NtStatus.Cancelled);
+        (await sender.WaitAsync(Machine.Patience, TestContext.Current.CancellationToken)).Should().Be(NtStatus.Cancelled);
     }
 
     [Fact]

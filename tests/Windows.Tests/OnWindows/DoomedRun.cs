@@ -20,7 +20,8 @@ internal static class DoomedRun
             if (at != step) return;
             Console.Out.WriteLine("at " + step);
             Console.Out.Flush();
-            Thread.Sleep(Timeout.Infinite);
+            using var never = new ManualResetEventSlim();
+            never.Wait();
         });
         Machine.Play(target, new HangIrp());
         Console.Out.WriteLine("over");

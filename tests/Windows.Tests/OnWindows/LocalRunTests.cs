@@ -62,6 +62,8 @@ public sealed class LocalRunTests(HangIrpPlayed hangIrp) : IClassFixture<HangIrp
         stack.N.Should().BeLessThan(kill.N);
         stack.Frames[0].Should().Contain("DeviceIoControl");
         stack.Frames.Should().Contain(frame => frame.Contains("Caller.Play"), "the frames go up to the client's program");
+        var line = File.ReadLines(SourceTree.File("src", "Harness.Windows", "Native", "DeviceHandle.cs")).ToList().FindIndex(text => text.Contains("DeviceIoControl(this", StringComparison.Ordinal)) + 1;
+        stack.Frames.Should().Contain(frame => frame.EndsWith($"in DeviceHandle.cs:{line}"), "that is the line of C# whose call does not come back");
     }
 
     [Fact]
