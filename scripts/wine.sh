@@ -38,6 +38,12 @@ timeout 120 "$wine" wineboot --init > "$log" 2>&1 < /dev/null || { cat "$log" >&
 timeout 60 "$server" -w || true
 timeout 60 "$wine" winecfg -v win10 > "$log" 2>&1 < /dev/null || true
 
+# A driver that is signed here must load there.
+if command -v osslsigncode >/dev/null && command -v openssl >/dev/null; then
+    DRIVERFAULT_SIGNING="$prefix/keys" driver/myfault/sign/sign.sh driver/myfault/bin/x64/myfault.sys "$prefix/myfault.sys" >/dev/null 2>&1
+    export DRIVERFAULT_SIGNED_DRIVER="Z:$prefix/myfault.sys"
+fi
+
 mkdir -p results/wine
 rm -f results/wine/*.xml
 code=0

@@ -93,8 +93,9 @@ internal sealed class RunCommand
         return target is IRecordingTarget { LeavesDumps: true } ? kind : throw new UsageException($"--dump: target '{target.Name}' cannot leave its memory");
     }
 
+    // A real machine is traced whether somebody asks for it or not.
     private bool Trace(ParseResult parsed, ITarget target) =>
-        parsed.GetValue(_trace) && (target is IRecordingTarget { LeavesTraces: true } ? true : throw new UsageException($"--trace: target '{target.Name}' cannot leave an event trace"));
+        parsed.GetValue(_trace) && target is not IMachineTarget && (target is IRecordingTarget { LeavesTraces: true } ? true : throw new UsageException($"--trace: target '{target.Name}' cannot leave an event trace"));
 
     // Some stories send requests of MyFault's besides the one the user chose. What those do to another driver nobody knows, so that they are only
     // sent when such a story is named.

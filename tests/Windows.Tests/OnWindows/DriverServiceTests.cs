@@ -50,6 +50,18 @@ public sealed class DriverServiceTests : IDisposable
     }
 
     [Fact]
+    public void A_signed_driver_is_loaded_as_the_unsigned_one_is()
+    {
+        var signed = Environment.GetEnvironmentVariable("DRIVERFAULT_SIGNED_DRIVER");
+        Assert.SkipWhen(string.IsNullOrEmpty(signed), "nobody signed one (scripts/wine.sh does where osslsigncode is installed)");
+        using var service = DriverService.Install(Name, Driver(File.ReadAllBytes(signed!)), Machine.Waits);
+        service.Start();
+        DeviceHandle.Open(MyFault.Device, overlapped: false, out var device).IsSuccess.Should().BeTrue();
+        device.Dispose();
+        service.Stop().Should().BeNull();
+    }
+
+    [Fact]
     public void Its_device_appears_in_the_object_namespace_and_goes()
     {
         using var service = DriverService.Install(Name, Driver(MyFault.Image()), Machine.Waits);
