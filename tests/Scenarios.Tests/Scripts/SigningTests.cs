@@ -32,7 +32,7 @@ public sealed class SigningTests : IDisposable
 
         run.Code.Should().Be(0, run.Error);
         run.LastLine.Should().Be(_scratch["signed", "myfault.sys"]);
-        var (plain, signed) = (await File.ReadAllBytesAsync(driver), await File.ReadAllBytesAsync(_scratch["signed", "myfault.sys"]));
+        var (plain, signed) = (File.ReadAllBytes(driver), File.ReadAllBytes(_scratch["signed", "myfault.sys"]));
         signed.Length.Should().BeGreaterThan(plain.Length);
         signed.AsSpan(0x400, plain.Length - 0x400).SequenceEqual(plain.AsSpan(0x400)).Should().BeTrue("only headers change");
         new LocalTarget(TimeProvider.System, [], null, _ => { }).Invoking(target => target.Check("myfault.sys", signed)).Should().NotThrow();
@@ -44,10 +44,10 @@ public sealed class SigningTests : IDisposable
         NeedTools();
         var driver = Repository.File("driver", "myfault", "bin", "x64", "myfault.sys");
         (await Sign(driver, _scratch["one.sys"])).Error.Should().Contain("made the certificate");
-        var certificate = await File.ReadAllBytesAsync(_scratch["keys", "test.cer"]);
+        var certificate = File.ReadAllBytes(_scratch["keys", "test.cer"]);
 
         (await Sign(driver, _scratch["two.sys"])).Error.Should().NotContain("made the certificate");
-        (await File.ReadAllBytesAsync(_scratch["keys", "test.cer"])).Should().Equal(certificate);
+        File.ReadAllBytes(_scratch["keys", "test.cer"]).Should().Equal(certificate);
     }
 
     [Fact]
