@@ -97,8 +97,9 @@ public sealed record Examination(int Processes, int Modules, IReadOnlyList<Remai
             : stuck.Irp is { List: "pool" } ? "the IRP is on no list and was found by its pool tag: it may be the remains of one"
             : stuck.Guessed ? "its stack could not be unwound, and was searched for return addresses"
             : stuck.Hold is Hold.CancelRoutineDidNotComplete or Hold.Rundown ? "one look cannot tell how long it lasts: the wait is renewed every few milliseconds"
+            : stuck.Hold == Hold.BlockedInDispatch && view.HasLimit(stuck.Thread) ? $"{(waited >= StuckThread.Soonest ? $"it has waited for {Spelled.Duration(waited.Value)}, but" : "one look cannot tell how long it lasts:")} the driver's wait has a time limit, after which it may go on or wait again"
             : waited is null ? "one look cannot tell how long it lasts: when the wait began is not in memory"
-            : stuck.Inferred && waited >= StuckThread.Soonest ? $"it has waited for {Spelled.Duration(waited.Value)}, but nt's own routines have no names here, and the one that waits was inferred" : null;
+            : stuck.Inferred && waited >= StuckThread.Soonest ? $"it has waited for {Spelled.Duration(waited.Value)}, but by its name the routine of nt that waits is none of those that are known, and was inferred" : null;
         if (doubt is not null) return remains with { Standing = Standing.LikelyZombie, Says = $"{says} Not certain: {doubt}." };
         if (waited!.Value < StuckThread.Soonest) return remains with { Standing = Standing.Unclear, Says = $"{says} It has waited for {Spelled.Duration(waited.Value)}: too soon to tell a zombie from a process that goes later." };
         return remains with { Says = $"{says} It has waited for {Spelled.Duration(waited.Value)}." };

@@ -138,6 +138,12 @@ public sealed class KernelView
         return TimeSpan.FromMilliseconds((ulong)unchecked(now - began) * multiplier >> 24);
     }
 
+    /// <summary>
+    /// The wait ends by itself: a delay, or one for which the thread's own timer counts. False when that is not in memory.
+    /// </summary>
+    public bool HasLimit(ThreadRecord thread) => thread.WaitReason is WaitReason.DelayExecution or WaitReason.WrDelayExecution
+        || (thread.State == ThreadState.Waiting && _memory.Byte(thread.Address + _layout.KThread.Timer + DispatcherHeaderLayout.TimerMiscFlags) is { } flags && (flags & DispatcherHeaderLayout.TimerInserted) != 0);
+
     /// <summary>Open handles to an object, from its header; null when it is not in memory.</summary>
     public long? HandlesTo(KernelAddress target) => (long?)_memory.UInt64(target - _layout.ObjectHeader.Body + _layout.ObjectHeader.HandleCount);
 

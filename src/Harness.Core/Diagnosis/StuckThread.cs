@@ -32,8 +32,8 @@ public enum Hold
 public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Function, IrpRecord? Irp)
 {
     /// <summary>
-    /// Nothing names nt's own routines in this memory (they are not exported), so the function was not seen: the wait, its object and the cancelled
-    /// IRP are those that it leaves.
+    /// The function was not seen, because nothing names nt's own routines in this memory (they are not exported) or this build calls it otherwise: the
+    /// wait, its object and the cancelled IRP are those that it leaves.
     /// </summary>
     public bool Inferred { get; init; }
 
@@ -120,16 +120,19 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
     /// <summary>A driver still has it: the current location lies within the stack. Above the top it is completed and only its APC is due.</summary>
     private static bool IsOutstanding(IrpRecord irp) => irp.CurrentLocation >= 1 && irp.CurrentLocation <= irp.StackCount;
 
-    /// <summary>Without symbols: what the wait and the IRP say of a thread on whose stack routines of nt have no names. Null: they say nothing.</summary>
+    /// <summary>What the wait and the IRP say of a thread on whose stack routines of nt have no names, or others than those that are known. Null: they say nothing.</summary>
     private static Hold? Infer(ThreadRecord thread, IrpRecord? irp)
     {
-        if (irp is not { Cancel: true } || thread.WaitMode != ProcessorMode.KernelMode || thread.Alertable || !thread.Stack.Any(f => f.Module == ModuleOffset.Kernel && !f.Name.Contains('!'))) return null;
+        if (irp is not { Cancel: true } || thread.WaitMode != ProcessorMode.KernelMode || thread.Alertable || thread.Stack.Count == 0) return null;
+        var named = !thread.Stack.Any(f => f.Module == ModuleOffset.Kernel && !f.Name.Contains('!'));
         // Read, write and control requests come by exported system services: NtDeviceIoControlFile, NtReadFile…
         var inSystemCall = thread.Stack.Any(f => f.Name.StartsWith("nt!Nt", StringComparison.Ordinal) && ModuleOffset.Function(f.Name).EndsWith("File", StringComparison.Ordinal));
         var file = irp.Locations.FirstOrDefault(l => l.Current)?.FileObject;
         return thread.WaitReason switch
         {
             WaitReason.Executive when irp.CancelRoutine is null && file is { } of && thread.WaitObject?.BelongsTo?.StartsWith($"File {of} ", StringComparison.Ordinal) == true => Hold.NoCancelRoutine,
+            // Whatever a build of nt calls the routine that waits for it; a poll with names is one of those that are known, or something else.
+            _ when named => null,
             WaitReason.DelayExecution when inSystemCall && irp.List == "thread" => Hold.CancelRoutineDidNotComplete,
             WaitReason.DelayExecution => Hold.Rundown,
             _ => null,

@@ -95,7 +95,7 @@ public static class ZombieFacts
             default:
                 yield return (stuck?.Irp is { List: "pool" } ? "an IRP that the thread sent, on no list any more" : "an IRP on the thread's or the file object's list", stuck?.Irp is not null);
                 yield return ("Irp.Cancel is set", stuck?.Irp?.Cancel ?? false);
-                if (stuck is { Inferred: true }) yield return ("it waits as the function does that waits for a cancelled IRP, which has no name without symbols", true);
+                if (stuck is { Inferred: true }) yield return ("it waits as the function does that waits for a cancelled IRP, which has no name here, or another", true);
                 else yield return ($"{stuck?.Function ?? "a function that waits for a cancelled IRP"} is on its stack", OnStack(stuck?.Function is not null));
                 break;
         }

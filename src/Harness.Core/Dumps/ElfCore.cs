@@ -12,6 +12,9 @@ internal static class ElfCore
     private const ushort Core = 4, Amd64 = 62;
     private const uint Load = 1, Note = 4;
 
+    /// <summary>NT_PRPSINFO of notes named "CORE" (elf.h): what program a process runs, which no machine has.</summary>
+    private const uint ProcessInformation = 3;
+
     /// <summary>e_phnum when the number is in the first section header instead.</summary>
     private const ushort Extended = 0xFFFF;
     private const uint MostSegments = 0x1_0000;
@@ -55,6 +58,8 @@ internal static class ElfCore
         {
             if (file.UInt32(at) is not { } nameSize || file.UInt32(at + 4) is not { } size) return;
             var content = at + 12 + ((nameSize + 3UL) & ~3UL);
+            if (nameSize == 5 && file.UInt32(at + 8) == ProcessInformation && file.TryRead(at + 12, name) && name.SequenceEqual("CORE"u8))
+                throw new UnusableDumpException("is a core of one process: it holds nothing of the kernel; write the memory of the machine (QEMU's dump-guest-memory)");
             if (nameSize == 5 && size >= StateSize && file.TryRead(at + 12, name) && name.SequenceEqual("QEMU"u8) && file.UInt64(content + Cr3) is { } cr3 && file.UInt64(content + Cr4) is { } cr4)
                 tables.Add((cr3 & ~0xFFFUL, KernelSearch.Levels(cr4)));
             at = content + ((size + 3UL) & ~3UL);

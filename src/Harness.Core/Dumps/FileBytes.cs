@@ -33,10 +33,12 @@ public sealed class FileBytes : IDisposable
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
     public static FileBytes Open(string path)
     {
+        // Nothing of a pipe or a device can be mapped, and to open a pipe may take for ever; neither has a length.
+        var target = File.ResolveLinkTarget(path, returnFinalTarget: true) as FileInfo ?? new FileInfo(path);
+        if (target.Length == 0) return new FileBytes([]);
         // Others may hold it open: a dump is often still being copied, scanned or looked at.
         using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
         var length = stream.Length;
-        // An empty file cannot be mapped.
         if (length == 0) return new FileBytes([]);
         var file = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
         return new FileBytes(file, file.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read), length);

@@ -29,7 +29,7 @@ internal static class ForeignFile
     /// <summary>What it is instead; null when its first bytes tell nothing.</summary>
     public static string? Recognize(FileBytes file)
     {
-        if (file.Length == 0) return "is empty";
+        if (file.Length == 0) return "is empty, or a pipe or a device";
         foreach (var (magic, says) in Known)
         {
             var begin = new byte[magic.Length];

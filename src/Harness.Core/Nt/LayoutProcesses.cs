@@ -74,6 +74,10 @@ public sealed class KThreadLayout(LayoutFields kthread)
     public uint WaitBlockList { get; } = kthread.Offset();
     public uint Teb { get; } = kthread.Offset();
     public uint WaitBlock { get; } = kthread.Offset();
+
+    /// <summary>The KTIMER of a wait with a limit: 0x40 bytes (wdm.h), right before WaitBlock in public symbols of every build.</summary>
+    public uint Timer => WaitBlock - 0x40;
+
     public uint ContextSwitches { get; } = kthread.Offset();
     public uint State { get; } = kthread.Offset();
     public uint WaitIrql { get; } = kthread.Offset();
@@ -169,4 +173,10 @@ public sealed class DispatcherHeaderLayout(LayoutFields header)
     public uint Size { get; } = header.Offset();
     public uint SignalState { get; } = header.Offset();
     public uint WaitListHead { get; } = header.Offset();
+
+    /// <summary>Of a timer's header, one byte (wdm.h): where it stands in its table, whether it counts (bit 6), whether it has expired.</summary>
+    public const uint TimerMiscFlags = 3;
+
+    /// <summary>TimerMiscFlags.Inserted: the timer counts.</summary>
+    public const byte TimerInserted = 1 << 6;
 }

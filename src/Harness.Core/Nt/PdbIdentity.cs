@@ -16,12 +16,20 @@ public readonly record struct PdbIdentity(string Name, Guid Guid, uint Age)
 
     /// <summary>
     /// A path's last component, if that can be a file's name on any system. Linkers write the path of the machine that built the image, and a dump
-    /// may hold anything: separators, drives, "..", devices' characters and what is no ASCII text make it "".
+    /// may hold anything: separators, drives, "..", characters and names that Windows keeps for devices, a dot or a space at the end, which Windows drops, and what is no
+    /// ASCII text make it "" ("Naming Files, Paths, and Namespaces", Microsoft Learn).
     /// </summary>
     public static string FileName(string path)
     {
         var name = path[(path.AsSpan().LastIndexOfAny('/', '\\') + 1)..];
-        return name.Length is 0 or > LongestName || name.StartsWith('.') || !name.All(IsHarmless) ? "" : name;
+        return name.Length is 0 or > LongestName || name.StartsWith('.') || name[^1] is '.' or ' ' || IsDevice(name) || !name.All(IsHarmless) ? "" : name;
+    }
+
+    /// <summary>Whatever follows a dot: "nul.pdb" is NUL.</summary>
+    private static bool IsDevice(string name)
+    {
+        var stem = name[..(name.IndexOf('.', StringComparison.Ordinal) is var dot and >= 0 ? dot : name.Length)].TrimEnd().ToUpperInvariant();
+        return stem is "CON" or "PRN" or "AUX" or "NUL" or ['C', 'O', 'M', >= '0' and <= '9'] or ['L', 'P', 'T', >= '0' and <= '9'];
     }
 
     private const int LongestName = 128;

@@ -10,7 +10,9 @@ public static class DiagnosisText
     public static void Write(TextWriter writer, DiagnosedFile file, Examination seen, bool debugger, bool color)
     {
         var ink = new Ink(color);
-        writer.WriteLine(ink.Strong($"{Printable.Line(file.Path)}: {file.Kind}, NT build {file.Build}{(file.BugCheck is { } code ? $", bug check {HexText.Of(code)}{(code == LiveDump ? " (live dump)" : "")}" : "")}, {Count(seen.Processes, "process", "processes")}, {Count(seen.Modules, "module", "modules")}"));
+        // A path stays whole, so that it can be copied.
+        writer.WriteLine(ink.Strong(Printable.Line(file.Path)));
+        Paragraph.Labelled(writer, "", $"{file.Kind}, NT build {file.Build}{(file.BugCheck is { } code ? $", bug check {HexText.Of(code)}{(code == LiveDump ? " (live dump)" : "")}" : "")}, {Count(seen.Processes, "process", "processes")}, {Count(seen.Modules, "module", "modules")}");
         if (file.Symbols.Count > 0) Paragraph.Labelled(writer, "symbols", Printable.Line(string.Join(", ", file.Symbols)));
         foreach (var remains in seen.Remains) Tell(writer, ink, remains, debugger);
         if (file.Notes.Count + seen.Notes.Count > 0) writer.WriteLine();

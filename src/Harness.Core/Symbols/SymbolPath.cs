@@ -112,11 +112,11 @@ public sealed class SymbolPath : ISymbols, IDisposable
         {
             var file = open();
             if (file.IsOf(pdb)) return file;
-            var other = new PdbIdentity(pdb.Name, file.Guid, file.Age);
+            var other = OfAnotherBuild(file, pdb);
             file.Dispose();
             // A PDB that was named by itself is asked about every image; only its namesake's is a mistake.
             return string.Equals(Path.GetFileName(where), pdb.Name, StringComparison.OrdinalIgnoreCase) || !File.Exists(where)
-                ? Noted($"{where} is of another build and was not used: it is {other.Key}, the image wants {pdb.Key}") : null;
+                ? Noted($"{where} {other}") : null;
         }
         catch (UnusablePdbException e)
         {
@@ -138,6 +138,9 @@ public sealed class SymbolPath : ISymbols, IDisposable
     {
         if (_notes.Count < MostNotes && !_notes.Contains("symbols: " + note)) _notes.Add("symbols: " + note);
     }
+
+    internal static string OfAnotherBuild(PdbFile file, PdbIdentity wanted) =>
+        $"is of another build and was not used: it is {new PdbIdentity(wanted.Name, file.Guid, file.Age).Key}, the image wants {wanted.Key}";
 
     internal static string OneLine(string text) => text.ReplaceLineEndings(" ").Trim();
 }

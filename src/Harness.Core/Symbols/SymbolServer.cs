@@ -6,7 +6,7 @@ using Harness.Core.Nt;
 namespace Harness.Core.Symbols;
 
 /// <summary>
-/// Fetches PDBs over HTTP as symsrv does: <c>server/name/key/name</c>. A file that came whole is moved to its place in the cache at once, so that no
+/// Fetches PDBs over HTTP as symsrv does: <c>server/name/key/name</c>. A PDB that came whole is moved to its place in the cache at once, so that no
 /// other process sees half of one. A server that cannot be reached is asked once.
 /// </summary>
 internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
@@ -48,6 +48,13 @@ internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
             Directory.CreateDirectory(folder);
             part = Path.Combine(folder, $"{pdb.Name}.{Environment.ProcessId}.part");
             using (var file = new FileStream(part, FileMode.Create, FileAccess.Write)) Copy(body, file, patience.Token);
+            // A page that asks for a password would be everybody's PDB from then on.
+            if (Refused(part, pdb) is { } why)
+            {
+                complaint = $"{pdb} of {source.Url} {why}";
+                return null;
+            }
+
             var path = Path.Combine(folder, pdb.Name);
             File.Move(part, path, overwrite: true);
             part = null;
@@ -86,6 +93,20 @@ internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
             length += read;
             if (length > LargestFile) throw new IOException($"it has more than {LargestFile >> 20} MiB");
             to.Write(buffer, 0, read);
+        }
+    }
+
+    /// <summary>Why what came is not the image's PDB; null: it is.</summary>
+    private static string? Refused(string part, PdbIdentity pdb)
+    {
+        try
+        {
+            using var file = PdbFile.Open(part);
+            return file.IsOf(pdb) ? null : SymbolPath.OfAnotherBuild(file, pdb);
+        }
+        catch (UnusablePdbException e)
+        {
+            return e.Message;
         }
     }
 

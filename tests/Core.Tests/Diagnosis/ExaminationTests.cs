@@ -58,7 +58,7 @@ public class ExaminationTests
     }
 
     [Theory]
-    [InlineData(WaitReason.Executive, "zombie-no-cancel-routine", "it has waited for 10 min, but nt's own routines have no names here, and the one that waits was inferred.")]
+    [InlineData(WaitReason.Executive, "zombie-no-cancel-routine", "it has waited for 10 min, but by its name the routine of nt that waits is none of those that are known, and was inferred.")]
     [InlineData(WaitReason.DelayExecution, "zombie-cancel-routine-did-not-complete", "the wait is renewed every few milliseconds.")]
     public void Without_symbols_the_wait_and_the_IRP_tell_a_likely_zombie(WaitReason reason, string finding, string says)
     {
@@ -69,6 +69,15 @@ public class ExaminationTests
         remains.Zombie!.Id.Should().Be(finding);
         remains.Zombie.Stuck.Should().BeEquivalentTo(new { Driver = "sample.sys", Inferred = true, Place = "nt+0x1120" });
         remains.Says.Should().EndWith(says);
+    }
+
+    [Theory]
+    [InlineData(WaitReason.Executive, Standing.LikelyZombie)]
+    [InlineData(WaitReason.DelayExecution, Standing.Unclear)]
+    public void Where_a_build_of_nt_calls_its_routine_otherwise_only_the_wait_for_the_file_tells(WaitReason reason, Standing standing)
+    {
+        _scene.Kernel.Wait(_scene.Thread, reason, _scene.File + _scene.Kernel.Layout.FileObject.Event, [.. FakeKernel.Abort.Where(name => name != "IopCancelAlertedRequest")]);
+        Look().Remains.Should().ContainSingle().Which.Standing.Should().Be(standing);
     }
 
     [Fact]
@@ -197,6 +206,27 @@ public class ExaminationTests
         remains.Zombie.Stuck.Driver.Should().Be("sample.sys");
         remains.Zombie.Stuck.Irp!.Holder.Should().Be("lower.sys");
         remains.Says.Should().Contain("sample.sys waits in kernel mode on its caller's thread, and lower.sys below it has an IRP of this thread");
+    }
+
+    [Theory]
+    [InlineData(WaitReason.Executive, 600 * 64, false, Standing.Zombie, "It has waited for 10 min.")]
+    [InlineData(WaitReason.Executive, 600 * 64, true, Standing.LikelyZombie, "Not certain: it has waited for 10 min, but the driver's wait has a time limit, after which it may go on or wait again.")]
+    [InlineData(WaitReason.Executive, 1, true, Standing.LikelyZombie, "the driver's wait has a time limit, after which it may go on or wait again.")]
+    [InlineData(WaitReason.Executive, 1, false, Standing.Unclear, "too soon to tell a zombie from a process that goes later.")]
+    [InlineData(WaitReason.DelayExecution, 0, false, Standing.LikelyZombie, "the driver's wait has a time limit, after which it may go on or wait again.")]
+    public void A_driver_s_wait_that_has_a_time_limit_is_never_certain(WaitReason reason, uint ticks, bool timer, Standing standing, string says)
+    {
+        var (kernel, thread) = (_scene.Kernel, _scene.Kernel.Layout.KThread);
+        kernel.Wait(_scene.Thread, reason, kernel.Allocate(0x20), ["KeWaitForSingleObject", FakeKernel.Dispatch, "NtDeviceIoControlFile"]);
+        // TimerMiscFlags: the timer counts, in some slot of its table.
+        if (timer) kernel.Memory.Byte(_scene.Thread + thread.Timer + 3, 0x40 | 0x15);
+        else kernel.Memory.Byte(_scene.Thread + thread.Timer + 3, 0x80 | 0x15);
+        _scene.WaitedFor(ticks);
+        var remains = Look().Remains.Should().ContainSingle().Which;
+        remains.Standing.Should().Be(standing);
+        remains.Zombie!.Id.Should().Be("blocked-in-dispatch");
+        remains.Zombie.Stuck.Driver.Should().Be("sample.sys");
+        remains.Says.Should().EndWith(says);
     }
 
     [Fact]

@@ -22,7 +22,7 @@ public class UnusableFileTests
         Refusal([.. Encoding.Latin1.GetBytes(begin), .. new byte[100]]).Should().StartWith(says);
 
     [Fact]
-    public void Nothing_is_empty() => Refusal([]).Should().Be("is empty");
+    public void Nothing_is_empty() => Refusal([]).Should().Be("is empty, or a pipe or a device");
 
     [Fact]
     public void Bytes_without_any_order_are_encrypted_or_compressed()
@@ -67,6 +67,20 @@ public class UnusableFileTests
         var file = type switch { 1 => dump.Full(), 6 => dump.Bitmap(6), 0xA => dump.Ranges(0xA), _ => dump.Elf(dump.Root << 12) };
         for (var length = 8; length < file.Length; length += length < 0x3000 ? 61 : 4093)
             Refusal(file[..length]).Should().Contain("is cut off", "{0} of {1} bytes are there", length, file.Length);
+    }
+
+    [Fact]
+    public void A_core_of_a_process_is_none_of_a_machine()
+    {
+        var dump = new DumpScene().Dump();
+        var file = dump.Elf(dump.Root << 12);
+        var note = file.AsSpan().IndexOf("QEMU\0"u8) - 12;
+        BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(note + 8), 3);
+        "CORE"u8.CopyTo(file.AsSpan(note + 12));
+        Refusal(file).Should().StartWith("is a core of one process");
+        BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(note + 8), 1);
+        using var machine = KernelDump.Read(new FileBytes(file));
+        machine.Kind.Should().Be("ELF core of a machine", "NT_PRSTATUS is of a processor");
     }
 
     [Fact]

@@ -87,6 +87,12 @@ public sealed class SymbolPathTests : IDisposable
     [InlineData("sämple.pdb")]
     [InlineData("%2e%2e")]
     [InlineData(".hidden.pdb")]
+    [InlineData("nul.pdb")]
+    [InlineData("Com1.sample.pdb")]
+    [InlineData("LPT9")]
+    [InlineData("con .pdb")]
+    [InlineData("sample.pdb.")]
+    [InlineData("sample.pdb ")]
     public void A_hostile_name_is_nobody_s_file(string name)
     {
         PdbIdentity.FileName(name).Should().BeEmpty();

@@ -98,13 +98,27 @@ public sealed class SymbolServerTests : IDisposable
         path.Notes.Should().ContainSingle().Which.Should().StartWith($"symbols: {Driver} could not be fetched from {url}: ");
     }
 
-    [Fact]
-    public void What_a_server_sends_instead_of_the_PDB_is_told()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_a_server_sends_instead_of_the_PDB_is_told_and_not_kept(bool cached)
     {
         using var server = new Server(Answer("200 OK", "<html>"u8.ToArray()));
-        using var path = SymbolPath.Parse("srv*" + server.Url);
+        using var path = SymbolPath.Parse(cached ? $"srv*{_folder.Path}*{server.Url}" : "srv*" + server.Url);
         path.Find("sample.pdb", Driver.Guid, Driver.Age).Should().BeNull();
         path.Notes.Should().Equal($"symbols: {Driver} of {server.Url} is no PDB");
+        Directory.EnumerateFiles(_folder.Path, "*", SearchOption.AllDirectories).Should().BeEmpty();
+    }
+
+    [Fact]
+    public void A_PDB_of_another_build_is_told_and_not_kept()
+    {
+        var pdb = Pdbs.Bytes(Pdbs.Driver);
+        using var server = new Server(Answer("200 OK", pdb));
+        using var path = SymbolPath.Parse($"srv*{_folder.Path}*{server.Url}");
+        path.Find("sample.pdb", Driver.Guid, Driver.Age + 7).Should().BeNull();
+        path.Notes.Should().ContainSingle().Which.Should().Contain($"of {server.Url} is of another build and was not used: it is {Driver.Key}");
+        Directory.EnumerateFiles(_folder.Path, "*", SearchOption.AllDirectories).Should().BeEmpty();
     }
 
     private static byte[] Answer(string status, byte[] body) => [.. Encoding.ASCII.GetBytes($"HTTP/1.1 {status}\r\nContent-Length: {body.Length}\r\nConnection: close\r\n\r\n"), .. body];

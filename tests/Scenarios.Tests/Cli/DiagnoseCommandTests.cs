@@ -1,6 +1,7 @@
 using System.Text;
 using FluentAssertions;
 using Harness.Cli;
+using Scenarios.Tests.Scripts;
 using Xunit;
 
 namespace Scenarios.Tests.Cli;
@@ -27,6 +28,22 @@ public sealed class DiagnoseCommandTests : IDisposable
         run.Error.Should().StartWith($"driverfault: diagnose: {path} {says}");
         run.Error.TrimEnd('\n').Should().NotContain("\n");
         run.Out.Should().BeEmpty();
+        run.Code.Should().Be(ExitCode.Unusable);
+    }
+
+    [Theory(Timeout = 60_000)]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_pipe_that_nobody_writes_to_is_not_waited_for(bool throughALink)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "there are no pipes in folders");
+        var pipe = _scratch["pipe"];
+        (await ScriptRun.Of("mkfifo", [pipe], "/")).Code.Should().Be(0);
+        if (throughALink) File.CreateSymbolicLink(pipe = _scratch["link"], _scratch["pipe"]);
+
+        var run = await Task.Run(() => CommandRun.Of("diagnose", pipe), TestContext.Current.CancellationToken).WaitAsync(TestContext.Current.CancellationToken);
+
+        run.Error.Should().Be($"driverfault: diagnose: {pipe} is empty, or a pipe or a device\n");
         run.Code.Should().Be(ExitCode.Unusable);
     }
 }

@@ -29,9 +29,6 @@ internal sealed class TracedMachine
 
     public List<string> Broken { get; } = [];
 
-    /// <summary>A kernel event by its fields' names, for stories.</summary>
-    public uint Running(int processor) => _running.GetValueOrDefault(processor);
-
     private void Follow(LoggedEvent e)
     {
         if (_wantsStack.Remove(e.Processor, out var of))

@@ -1,3 +1,4 @@
+using Harness.Core.Nt;
 using Harness.Emulation.Memory;
 
 namespace Harness.Emulation.Kernel.Structures;
@@ -37,7 +38,7 @@ internal readonly record struct Timer(GuestMemory Memory, ulong Address)
     /// <summary>DISPATCHER_HEADER.Inserted: the timer is counting.</summary>
     public bool Inserted
     {
-        get => Memory.ReadU8(Address + 3) != 0;
-        set => Memory.WriteU8(Address + 3, value ? (byte)1 : (byte)0);
+        get => (Memory.ReadU8(Address + DispatcherHeaderLayout.TimerMiscFlags) & DispatcherHeaderLayout.TimerInserted) != 0;
+        set => Memory.WriteU8(Address + DispatcherHeaderLayout.TimerMiscFlags, value ? DispatcherHeaderLayout.TimerInserted : (byte)0);
     }
 }
