@@ -87,7 +87,7 @@ internal static class QuickFigures
     private static void Traces()
     {
         using var traces = new TraceReading();
-        foreach (var (name, read) in ((string, Func<long>)[])[("trace_read", traces.Read), ("trace_inflate", traces.Inflate), ("trace_through_traceevent", traces.ThroughTraceEvent)])
+        foreach (var (name, read) in ((string, Func<long>)[])[("trace_read", traces.Read), ("trace_inflate", traces.Inflate), ("trace_through_traceevent", traces.ThroughTraceEvent), ("trace_analyse", traces.Analyse), ("trace_analyse_polling", traces.AnalysePolling)])
         {
             long events = 0;
             var times = new List<double>();

@@ -1,6 +1,11 @@
 using BenchmarkDotNet.Attributes;
 using Core.Tests.Traces;
+using Harness.Core.Evidence;
+using Harness.Core.Stories;
+using Harness.Core.Targets;
 using Harness.Core.Traces;
+using Harness.Emulation;
+using Harness.Scenarios;
 using Harness.Tracing;
 
 namespace Harness.Benchmarks;
@@ -11,15 +16,20 @@ public sealed class TraceReading : IDisposable
     private const long Gigabyte = 1L << 30;
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("driverfault-benchmark-");
-    private readonly long _events;
+    private readonly long _events, _polls;
 
     public TraceReading()
     {
         using (var large = File.Create(Large)) _events = RepeatedTrace.Write(large, Gigabyte);
         File.WriteAllBytes(Compressed, RealTrace.Net);
+        WritePolling(Polling);
+        _polls = Read(Polling);
     }
 
     private string Large => Path.Combine(_folder.FullName, "large.etl");
+
+    /// <summary>Ten minutes of a thread that looks for its request every 10 ms: context switches, stacks, who made whom ready.</summary>
+    private string Polling => Path.Combine(_folder.FullName, "polling.etl");
 
     private string Compressed => Path.Combine(_folder.FullName, "compressed.etl");
 
@@ -45,7 +55,32 @@ public sealed class TraceReading : IDisposable
         return trace.Process() && events == _events && seen != 0 ? events : throw new InvalidOperationException($"{events} of {_events} events");
     }
 
+    /// <summary>The whole look for processes that don't end.</summary>
+    [Benchmark]
+    public long Analyse() => Analyse(Large, "none", _events);
+
+    [Benchmark]
+    public long AnalysePolling() => Analyse(Polling, "zombie", _polls);
+
     public void Dispose() => _folder.Delete(recursive: true);
+
+    private static long Analyse(string path, string verdict, long events)
+    {
+        using var trace = EventTrace.Open(path);
+        return TraceAnalysis.Of(trace) is { Gaps.Count: 0 } seen && seen.Verdict == verdict ? events : throw new InvalidOperationException("the trace is told wrongly");
+    }
+
+    private static void WritePolling(string path)
+    {
+        var scenario = ScenarioCatalogue.Named("hang-irp-noop-cancel")!;
+        var choices = new Choices(scenario.DefaultIoctl, [], 0, Outcome.Zombie, TimeSpan.FromMinutes(10));
+        new EmulatedTarget().Play(scenario.Tell(choices), new DriverUnderTest(MyFault.FileName, MyFault.Image(), MyFault.Device), new Conditions(1, 1), new EvidenceLog(), new Recording(null, Trace: true, (name, pieces) =>
+        {
+            if (name != Recording.TraceFileName) return;
+            using var file = File.Create(path);
+            foreach (var piece in pieces) file.Write(piece.Span);
+        }));
+    }
 
     private static long Read(string path)
     {

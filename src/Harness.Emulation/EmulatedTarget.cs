@@ -32,8 +32,7 @@ public sealed class EmulatedTarget : IRecordingTarget
         machine.Stopping = () =>
         {
             if (recording.Trace) recording.Keep(Recording.TraceFileName, machine.StopTrace());
-            if (recording.Dump is not { } kind) return;
-            machine.Dump(kind, pieces => recording.Keep(Recording.DumpFileName, pieces));
+            if (recording.Dump is { } kind) machine.Dump(kind, pieces => recording.Keep(Recording.DumpFileName, pieces));
             recording.Keep(NtImage.FileName, NtImage.Instance.File);
         };
         machine.Run();

@@ -81,7 +81,7 @@ public sealed record Examination(int Processes, int Modules, IReadOnlyList<Remai
             .. new[] { ZombieFacts.Waits(stuck) }.Concat(ZombieFacts.OfItsKind(stuck)).Select(fact => fact.Holds == false && process.Notes is not null ? (fact.Name, null) : fact),
         ];
         var waited = stuck is null ? null : view.WaitOf(stuck.Thread);
-        if (stuck is null || stuck.Hold == Hold.Unexplained || facts.Any(f => f.Holds != true))
+        if (stuck is null || stuck.Hold == Hold.Unexplained || facts.Any(f => f.Holds != true && f.Name != ZombieFacts.OtherName))
         {
             var missing = string.Join("; ", facts.Where(f => f.Holds is null).Select(f => f.Name));
             var refuted = string.Join("; ", facts.Where(f => f.Holds == false).Select(f => f.Name));
@@ -92,17 +92,35 @@ public sealed record Examination(int Processes, int Modules, IReadOnlyList<Remai
         var zombie = new Zombie(process, stuck);
         var says = $"{who}: {zombie.Blame}. {zombie.Told(null)}";
         var remains = new Remains(process, Standing.Zombie, zombie, facts, waited, "") { Module = stuck.Driver is { } driver ? view.Modules.Describe(driver) : null };
-        // A poll begins its wait again every few milliseconds.
-        var doubt = process.FoundIn is not null ? $"a process that is on no list may be the remains of one"
-            : stuck.Irp is { List: "pool" } ? "the IRP is on no list and was found by its pool tag: it may be the remains of one"
-            : stuck.Guessed ? "its stack could not be unwound, and was searched for return addresses"
-            : stuck.Hold is Hold.CancelRoutineDidNotComplete or Hold.Rundown ? "one look cannot tell how long it lasts: the wait is renewed every few milliseconds"
-            : stuck.Hold == Hold.BlockedInDispatch && view.HasLimit(stuck.Thread) ? $"{(waited >= StuckThread.Soonest ? $"it has waited for {Spelled.Duration(waited.Value)}, but" : "one look cannot tell how long it lasts:")} the driver's wait has a time limit, after which it may go on or wait again"
-            : waited is null ? "one look cannot tell how long it lasts: when the wait began is not in memory"
-            : stuck.Inferred && waited >= StuckThread.Soonest ? $"it has waited for {Spelled.Duration(waited.Value)}, but by its name the routine of nt that waits is none of those that are known, and was inferred" : null;
+        var doubt = Doubt(view, process, stuck, waited);
         if (doubt is not null) return remains with { Standing = Standing.LikelyZombie, Says = $"{says} Not certain: {doubt}." };
         if (waited!.Value < StuckThread.Soonest) return remains with { Standing = Standing.Unclear, Says = $"{says} It has waited for {Spelled.Duration(waited.Value)}: too soon to tell a zombie from a process that goes later." };
         return remains with { Says = $"{says} It has waited for {Spelled.Duration(waited.Value)}." };
+    }
+
+    /// <summary>Why one look is not enough to be certain; null when it is, or when the wait has only begun.</summary>
+    private static string? Doubt(KernelView view, ProcessRecord process, StuckThread stuck, TimeSpan? waited)
+    {
+        if (process.FoundIn is not null) return "a process that is on no list may be the remains of one";
+        if (stuck.Irp is { List: "pool" }) return "the IRP is on no list and was found by its pool tag: it may be the remains of one";
+        if (stuck.Guessed) return "its stack could not be unwound, and was searched for return addresses";
+        // A poll begins its wait again every few milliseconds.
+        if (stuck.Hold is Hold.CancelRoutineDidNotComplete or Hold.Rundown) return "one look cannot tell how long it lasts: the wait is renewed every few milliseconds";
+        var limited = stuck.Hold == Hold.BlockedInDispatch && view.HasLimit(stuck.Thread);
+        if (waited is null || (limited && waited < StuckThread.Soonest))
+            return $"one look cannot tell how long it lasts: {(limited ? "the driver's wait has a time limit, after which it may go on or wait again" : "when the wait began is not in memory")}";
+        if (waited < StuckThread.Soonest) return null;
+        return stuck switch
+        {
+            _ when limited => Lasted("the driver's wait has a time limit, after which it may go on or wait again"),
+            { Hold: Hold.BlockedInDispatch } when ModuleOffset.IsFramework(stuck.Driver) => Lasted($"{stuck.Driver} is a framework of Windows, and for which driver it waits cannot be told"),
+            // The other waits begin when the process is killed; these began before.
+            { Hold: Hold.BlockedInDispatch or Hold.UncancellableRequest } => Lasted("how long ago the process was killed is not in memory: the wait may still end"),
+            { Inferred: true } => Lasted("by its name the routine of nt that waits is none of those that are known, and was inferred"),
+            _ => null,
+        };
+
+        string Lasted(string but) => $"it has waited for {Spelled.Duration(waited.Value)}, but {but}";
     }
 
     private static bool HasEnded(ProcessRecord process) => process.Threads.Count == 0 && process.Notes is null;

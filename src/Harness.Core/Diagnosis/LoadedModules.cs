@@ -117,7 +117,7 @@ public sealed class LoadedModules
         return begin <= rva && _symbols.At(begin) is { } name ? (begin, name) : null;
     }
 
-    private static (uint Rva, string Name)? Nearest(MappedImage image, uint rva, Func<uint, (uint Rva, string Name)?> atOrBelow)
+    internal static (uint Rva, string Name)? Nearest(MappedImage image, uint rva, Func<uint, (uint Rva, string Name)?> atOrBelow)
     {
         if (image.Function(rva) is { } piece)
         {

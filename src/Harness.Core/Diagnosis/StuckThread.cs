@@ -37,6 +37,9 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
     /// </summary>
     public bool Inferred { get; init; }
 
+    /// <summary>nt's routines have names in this memory, and none on the stack is one of those that are known to wait for a cancelled IRP.</summary>
+    public bool HasOtherName => Inferred && Thread.Stack.All(f => f.Module != ModuleOffset.Kernel || f.Name.Contains('!'));
+
     /// <summary>The frame that tells was not unwound to but found by searching the stack.</summary>
     public bool Guessed { get; init; }
 
@@ -72,7 +75,7 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
     private bool BetweenPolls => Thread is { WaitReason: WaitReason.DelayExecution, State: ThreadState.Ready or ThreadState.DeferredReady or ThreadState.Standby };
 
     /// <summary>Whose fault: the driver that holds the IRP, or the one whose own frame waits.</summary>
-    public string? Driver => Hold == Hold.BlockedInDispatch ? InnermostDriver(Thread.Stack)?.Module : Irp?.Holder;
+    public string? Driver => Hold == Hold.BlockedInDispatch ? Waiting(Thread.Stack)?.Module : Irp?.Holder;
 
     /// <summary>The thread that keeps a terminated process alive: one that a rule explains, else one that waits for good, else any; null when it has none.</summary>
     /// <param name="process">The process.</param>
@@ -93,11 +96,11 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
         var outstanding = thread.Irps.Where(IsOutstanding).ToList();
         var irp = outstanding.FirstOrDefault(i => i.Address == request) ?? outstanding.FirstOrDefault(i => i.Cancel) ?? outstanding.FirstOrDefault();
         var waiter = thread.Stack.FirstOrDefault(f => f.Module == ModuleOffset.Kernel && ModuleOffset.Function(f.Name) is CancelAlertedRequest or CancelThreadIo or CleanupProcessResources);
-        var driver = InnermostDriver(thread.Stack);
+        var innermost = thread.Stack.FirstOrDefault(f => ModuleOffset.IsDriver(f.Module));
 
         // The innermost of the two is the one that waits: a driver that waits inside IRP_MJ_CLEANUP has the rundown below it, and a driver
         // whose own request to another device is being cancelled has IopCancelAlertedRequest above it.
-        if (driver is not null && (waiter is null || Depth(thread, driver) < Depth(thread, waiter)))
+        if (innermost is not null && (waiter is null || Depth(thread, innermost) < Depth(thread, waiter)) && Waiting(thread.Stack) is { } driver)
             return new StuckThread(thread, Hold.BlockedInDispatch, driver.Name, AwaitedBy(thread, outstanding) ?? irp) { Guessed = driver.Guessed };
         if (waiter is not null)
             return new StuckThread(thread, HoldOf(thread, waiter), ModuleOffset.Function(waiter.Name), irp) { Guessed = waiter.Guessed };
@@ -124,7 +127,7 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
     private static Hold? Infer(ThreadRecord thread, IrpRecord? irp)
     {
         if (irp is not { Cancel: true } || thread.WaitMode != ProcessorMode.KernelMode || thread.Alertable || thread.Stack.Count == 0) return null;
-        var named = !thread.Stack.Any(f => f.Module == ModuleOffset.Kernel && !f.Name.Contains('!'));
+        var named = thread.Stack.All(f => f.Module != ModuleOffset.Kernel || f.Name.Contains('!'));
         // Read, write and control requests come by exported system services: NtDeviceIoControlFile, NtReadFile…
         var inSystemCall = thread.Stack.Any(f => f.Name.StartsWith("nt!Nt", StringComparison.Ordinal) && ModuleOffset.Function(f.Name).EndsWith("File", StringComparison.Ordinal));
         var file = irp.Locations.FirstOrDefault(l => l.Current)?.FileObject;
@@ -147,7 +150,10 @@ public sealed record StuckThread(ThreadRecord Thread, Hold Hold, string? Functio
         _ => Hold.Unexplained,
     };
 
-    private static StackFrame? InnermostDriver(IReadOnlyList<StackFrame> stack) => stack.FirstOrDefault(f => ModuleOffset.IsDriver(f.Module));
+    /// <summary>The innermost driver on a stack; where that is a framework, the driver that called it, unless there is none.</summary>
+    private static StackFrame? Waiting(IReadOnlyList<StackFrame> stack) =>
+        stack.TakeWhile(f => ModuleOffset.Function(f.Name) is not (CancelAlertedRequest or CancelThreadIo or CleanupProcessResources)).FirstOrDefault(f => ModuleOffset.IsDriver(f.Module) && !ModuleOffset.IsFramework(f.Module))
+        ?? stack.FirstOrDefault(f => ModuleOffset.IsDriver(f.Module));
 
     private static int Depth(ThreadRecord thread, StackFrame frame) => thread.Stack.ToList().IndexOf(frame);
 }

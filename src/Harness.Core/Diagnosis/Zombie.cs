@@ -6,10 +6,21 @@ namespace Harness.Core.Diagnosis;
 public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
 {
     /// <summary>The finding's id, "zombie-no-cancel-routine".</summary>
-    public string Id => Kind.Id;
+    public string Id => Finding(Stuck.Hold).Id;
 
     /// <summary>The finding in a few words.</summary>
-    public string Title => Kind.Title;
+    public string Title => Finding(Stuck.Hold).Title;
+
+    /// <summary>The finding that tells of a hold: its id, and a few words. <see cref="Hold.Unexplained"/> has none.</summary>
+    public static (string Id, string Title) Finding(Hold hold) => hold switch
+    {
+        Hold.NoCancelRoutine => ("zombie-no-cancel-routine", "Zombie process: a pending IRP without a cancel routine"),
+        Hold.CancelRoutineDidNotComplete => ("zombie-cancel-routine-did-not-complete", "Zombie process: the cancel routine did not complete the IRP"),
+        Hold.Rundown => ("zombie-in-rundown", "Zombie process: its last thread waits for an IRP in rundown"),
+        Hold.BlockedInDispatch => ("blocked-in-dispatch", "Zombie process: a driver waits in kernel mode on its caller's thread"),
+        Hold.UncancellableRequest => ("zombie-uncancellable-request", "Zombie process: a create, cleanup or close was never completed"),
+        _ => throw new InvalidOperationException($"{hold} is not a reason that a finding tells"),
+    };
 
     /// <summary>"driver.sys holds 1 IRP without a cancel routine".</summary>
     public string Blame
@@ -39,16 +50,6 @@ public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
         return $"Thread {Stuck.Thread.Tid} waits in {Stuck.Place}: {Stuck.Wait}{(citation is null ? "" : $" ({citation})")}.{irp}{Others}";
     }
 
-    private (string Id, string Title) Kind => Stuck.Hold switch
-    {
-        Hold.NoCancelRoutine => ("zombie-no-cancel-routine", "Zombie process: a pending IRP without a cancel routine"),
-        Hold.CancelRoutineDidNotComplete => ("zombie-cancel-routine-did-not-complete", "Zombie process: the cancel routine did not complete the IRP"),
-        Hold.Rundown => ("zombie-in-rundown", "Zombie process: its last thread waits for an IRP in rundown"),
-        Hold.BlockedInDispatch => ("blocked-in-dispatch", "Zombie process: a driver waits in kernel mode on its caller's thread"),
-        Hold.UncancellableRequest => ("zombie-uncancellable-request", "Zombie process: a create, cleanup or close was never completed"),
-        _ => throw new InvalidOperationException($"{Stuck.Hold} is not a reason that a finding tells"),
-    };
-
     // Seen now, although IoCancelIrp took any routine away: the driver set it after the cancellation and never looked at Irp.Cancel.
     private string CancelRoutineNow =>
         Stuck.Irp is { Cancel: true, CancelRoutine: { } routine } ? $"; the cancel routine {routine} was set after the cancellation had passed" : "";
@@ -75,6 +76,9 @@ public sealed record Zombie(ProcessRecord Process, StuckThread Stuck)
 /// <summary>The facts about the thread and its IRP by which a zombie is told; null: what was read says nothing either way.</summary>
 public static class ZombieFacts
 {
+    /// <summary>Not so of a wait that is like it but in a routine of another name: where one look is all there is, that is a likely zombie.</summary>
+    public const string OtherName = "a function that is known to wait for a cancelled IRP is on its stack";
+
     /// <summary>The wait itself.</summary>
     public static (string Name, bool? Holds) Waits(StuckThread? stuck) =>
         (stuck is { Hold: Hold.BlockedInDispatch, Thread.Alertable: true } ? "a thread waits in kernel mode, alertable, which no exit ends" : "a thread waits in kernel mode, not alertable", stuck?.WaitsForGood ?? false);
@@ -95,7 +99,7 @@ public static class ZombieFacts
             default:
                 yield return (stuck?.Irp is { List: "pool" } ? "an IRP that the thread sent, on no list any more" : "an IRP on the thread's or the file object's list", stuck?.Irp is not null);
                 yield return ("Irp.Cancel is set", stuck?.Irp?.Cancel ?? false);
-                if (stuck is { Inferred: true }) yield return ("it waits as the function does that waits for a cancelled IRP, which has no name here, or another", true);
+                if (stuck is { Inferred: true }) yield return (stuck.HasOtherName ? OtherName : "it waits as the function does that waits for a cancelled IRP, which has no name without symbols", !stuck.HasOtherName);
                 else yield return ($"{stuck?.Function ?? "a function that waits for a cancelled IRP"} is on its stack", OnStack(stuck?.Function is not null));
                 break;
         }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
+using Harness.Core.Files;
 
 namespace Harness.Core.Dumps;
 
@@ -33,11 +34,9 @@ public sealed class FileBytes : IDisposable
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
     public static FileBytes Open(string path)
     {
-        // Nothing of a pipe or a device can be mapped, and to open a pipe may take for ever; neither has a length.
-        var target = File.ResolveLinkTarget(path, returnFinalTarget: true) as FileInfo ?? new FileInfo(path);
-        if (target.Length == 0) return new FileBytes([]);
-        // Others may hold it open: a dump is often still being copied, scanned or looked at.
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        // Nothing of an empty file, a pipe or a device can be mapped.
+        if (RegularFile.Length(path) == 0) return new FileBytes([]);
+        using var stream = RegularFile.Open(path);
         var length = stream.Length;
         if (length == 0) return new FileBytes([]);
         var file = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);

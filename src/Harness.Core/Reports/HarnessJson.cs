@@ -23,6 +23,7 @@ namespace Harness.Core.Reports;
 [JsonSerializable(typeof(Judgement))]
 [JsonSerializable(typeof(RunLine))]
 [JsonSerializable(typeof(DiagnosisLine))]
+[JsonSerializable(typeof(TraceDiagnosisLine))]
 public sealed partial class HarnessJson : JsonSerializerContext;
 
 /// <summary>The two ways <see cref="HarnessJson"/> is laid out. Both write the same bytes on every system.</summary>

@@ -50,11 +50,11 @@ public sealed record ProcessLine(int Pid, string Image, bool? Listed, bool? Sign
 /// <param name="WaitMode">KPROCESSOR_MODE.</param>
 /// <param name="Alertable">KTHREAD.Alertable.</param>
 /// <param name="WaitObject">The object it waits for, <c>{address, type, belongsTo}</c>; null when it doesn't wait.</param>
-/// <param name="KernelStack">Innermost first, "nt!IopCancelAlertedRequest+0x6d".</param>
+/// <param name="KernelStack">Innermost first, "nt!IopCancelAlertedRequest+0x6d"; " (a guess)" after one that was found by searching the stack.</param>
 public sealed record ThreadLine(int Tid, string State, string WaitReason, string WaitMode, bool Alertable, WaitObject? WaitObject, IReadOnlyList<string> KernelStack)
 {
     internal static ThreadLine Of(ThreadRecord thread) => new(thread.Tid, thread.State.ToString(), thread.WaitReason.ToString(), thread.WaitMode.ToString(),
-        thread.Alertable, thread.WaitObject, [.. thread.Stack.Select(f => f.Name)]);
+        thread.Alertable, thread.WaitObject, [.. thread.Stack.Select(f => f.Guessed ? f.Name + " (a guess)" : f.Name)]);
 }
 
 /// <summary>An outstanding IRP, from kernel memory.</summary>

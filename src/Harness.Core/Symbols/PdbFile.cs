@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Harness.Core.Files;
 using Harness.Core.Nt;
 
 namespace Harness.Core.Symbols;
@@ -66,7 +67,7 @@ public sealed class PdbFile : IImageSymbols, IDisposable
     /// <summary>Opens a file.</summary>
     /// <exception cref="UnusablePdbException">It is no PDB that can be read; one line says what it is.</exception>
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
-    public static PdbFile Open(string path) => Read(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0));
+    public static PdbFile Open(string path) => Read(RegularFile.Open(path));
 
     /// <summary>The same of a stream that can seek; the PDB owns it from then on.</summary>
     /// <exception cref="UnusablePdbException">It is no PDB that can be read.</exception>

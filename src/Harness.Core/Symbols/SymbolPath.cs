@@ -1,3 +1,4 @@
+using Harness.Core.Files;
 using Harness.Core.Nt;
 
 namespace Harness.Core.Symbols;
@@ -44,6 +45,8 @@ public sealed class SymbolPath : ISymbols, IDisposable
                 default:
                     if (parts.Length > 1) parsed.Note($"'{element}' is no element of a symbol path that is known");
                     else if (IsUrl(element)) parsed.AddServer(element, [element], cache);
+                    else if (element.Contains("://", StringComparison.Ordinal)) parsed.Note($"'{element}' is a server of a kind that is not known; http and https are");
+                    else if (!Directory.Exists(element) && !File.Exists(element)) parsed.Note($"there is no folder or file '{element}'");
                     else parsed._sources.Add(new SymbolSource([element], null));
                     break;
             }
@@ -97,11 +100,13 @@ public sealed class SymbolPath : ISymbols, IDisposable
     private PdbFile? Look(SymbolSource source, PdbIdentity pdb)
     {
         foreach (var path in source.Places(pdb))
-            if (File.Exists(path) && Open(path, pdb) is { } file) return file;
+            if (RegularFile.Exists(path) && Open(path, pdb) is { } file) return file;
         foreach (var packed in source.PackedPlaces(pdb))
             if (File.Exists(packed)) Note($"{packed} is not read: unpack it (expand.exe), or store the PDB as it is");
         if (source.Url is null) return null;
-        return _server.Fetch(source, pdb, out var complaint) is not { } fetched ? Noted(complaint) : Tried($"{pdb} of {source.Url}", pdb, () => PdbFile.Read(fetched));
+        var fetched = _server.Fetch(source, pdb, out var complaint);
+        if (complaint is not null) Note(complaint);
+        return fetched is null ? null : Tried($"{pdb} of {source.Url}", pdb, () => PdbFile.Read(fetched));
     }
 
     private PdbFile? Open(string path, PdbIdentity pdb) => Tried(path, pdb, () => PdbFile.Open(path));

@@ -17,7 +17,7 @@ internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
     private readonly HashSet<string> _unreachable = new(StringComparer.OrdinalIgnoreCase);
     private HttpClient? _client;
 
-    /// <summary>The file; null with a complaint, or without one where the server does not have it.</summary>
+    /// <summary>The file, with a complaint where it could not be kept; null with a complaint, or without one where the server does not have it.</summary>
     public Stream? Fetch(SymbolSource source, PdbIdentity pdb, out string? complaint)
     {
         complaint = null;
@@ -32,20 +32,19 @@ internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
             if (answer.StatusCode is HttpStatusCode.NotFound) return null;
             if (!answer.IsSuccessStatusCode)
             {
+                _unreachable.Add(server);
                 complaint = $"{server} answers {(int)answer.StatusCode} for {pdb}";
                 return null;
             }
 
             using var body = answer.Content.ReadAsStream(patience.Token);
-            if (source.Cache is not { } cache)
+            if (source.Cache is not { } cache || Folder(cache, pdb, out complaint) is not { } folder)
             {
                 var whole = new MemoryStream();
                 Copy(body, whole, patience.Token);
                 return whole;
             }
 
-            var folder = SymbolSource.Stored(cache, pdb);
-            Directory.CreateDirectory(folder);
             part = Path.Combine(folder, $"{pdb.Name}.{Environment.ProcessId}.part");
             using (var file = new FileStream(part, FileMode.Create, FileAccess.Write)) Copy(body, file, patience.Token);
             // A page that asks for a password would be everybody's PDB from then on.
@@ -93,6 +92,23 @@ internal sealed class SymbolServer(TimeSpan timeLimit) : IDisposable
             length += read;
             if (length > LargestFile) throw new IOException($"it has more than {LargestFile >> 20} MiB");
             to.Write(buffer, 0, read);
+        }
+    }
+
+    /// <summary>The PDB's folder in the cache; null, with a complaint, where none can be made: the PDB is used and not kept.</summary>
+    private static string? Folder(string cache, PdbIdentity pdb, out string? complaint)
+    {
+        complaint = null;
+        var folder = SymbolSource.Stored(cache, pdb);
+        try
+        {
+            Directory.CreateDirectory(folder);
+            return folder;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            complaint = $"{pdb} is not kept in {cache}: {SymbolPath.OneLine(e.Message)}";
+            return null;
         }
     }
 

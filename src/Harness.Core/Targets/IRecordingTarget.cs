@@ -14,7 +14,7 @@ public interface IRecordingTarget : ITarget
 
     /// <summary>
     /// As <see cref="ITarget.Play"/>. When the story is told, before the driver's service is stopped, or where the machine stopped before,
-    /// what was asked for is kept, and with a dump the images that a debugger can have from nowhere else. The evidence is the same as without.
+    /// what was asked for is kept, and with it the images that name routines and can be had from nowhere else. The evidence is the same as without.
     /// </summary>
     /// <exception cref="UnusableDriverException">The file is not a driver this target can load at all.</exception>
     void Play(Story story, DriverUnderTest driver, Conditions conditions, EvidenceLog evidence, Recording recording);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Harness.Core.Files;
 using Harness.Core.Nt;
 
 namespace Harness.Core.Traces;
@@ -28,8 +29,8 @@ public sealed class TraceFile : IDisposable
     /// <exception cref="UnusableTraceException">It is no event trace log, or one of a kind that is not read; one line says which.</exception>
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
     public static TraceFile Open(string path) =>
-        // A session may still be writing it. Reads are of whole buffers already.
-        Read(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0));
+        // Reads are of whole buffers already.
+        Read(RegularFile.Open(path));
 
     /// <summary>The same from a stream that can seek; the trace owns it from then on.</summary>
     /// <exception cref="UnusableTraceException">It is no event trace log, or one of a kind that is not read.</exception>
@@ -73,12 +74,12 @@ public sealed class TraceFile : IDisposable
         Span<byte> start = stackalloc byte[24];
         _file.Position = 0;
         var length = _file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
+        if (start.IndexOf("!FastSerialization"u8) >= 0) throw new UnusableTraceException("is a trace that TraceEvent has converted (.etlx); the .etl it was made of is read", isTrace: true);
+        if (start.StartsWith("Nettrace"u8)) throw new UnusableTraceException("is a .nettrace file of the .NET runtime, and has no events of the kernel", isTrace: true);
         var foreign = start switch
         {
             _ when start.StartsWith("PK\x3\x4"u8) => "is a zip archive: unpack the trace in it first",
             [0x1F, 0x8B, ..] => "is a gzip archive: unpack the trace in it first",
-            _ when start.IndexOf("!FastSerialization"u8) >= 0 => "is a trace that TraceEvent has converted (.etlx); the .etl it was made of is read",
-            _ when start.StartsWith("Nettrace"u8) => "is a .nettrace file of the .NET runtime, and has no events of the kernel",
             _ when length < start.Length => "is too short for an event trace log",
             _ => null,
         };
@@ -105,6 +106,6 @@ public sealed class TraceFile : IDisposable
             TraceCompression.XpressHuffman => "XPRESS with Huffman codes",
             _ => null,
         };
-        if (refused is not null) throw new UnusableTraceException($"is compressed with {refused}, which is not read; only plain XPRESS is, as Windows writes it");
+        if (refused is not null) throw new UnusableTraceException($"is compressed with {refused}, which is not read; only plain XPRESS is, as Windows writes it", isTrace: true);
     }
 }

@@ -209,12 +209,12 @@ public class ExaminationTests
     }
 
     [Theory]
-    [InlineData(WaitReason.Executive, 600 * 64, false, Standing.Zombie, "It has waited for 10 min.")]
+    [InlineData(WaitReason.Executive, 600 * 64, false, Standing.LikelyZombie, "Not certain: it has waited for 10 min, but how long ago the process was killed is not in memory: the wait may still end.")]
     [InlineData(WaitReason.Executive, 600 * 64, true, Standing.LikelyZombie, "Not certain: it has waited for 10 min, but the driver's wait has a time limit, after which it may go on or wait again.")]
     [InlineData(WaitReason.Executive, 1, true, Standing.LikelyZombie, "the driver's wait has a time limit, after which it may go on or wait again.")]
     [InlineData(WaitReason.Executive, 1, false, Standing.Unclear, "too soon to tell a zombie from a process that goes later.")]
     [InlineData(WaitReason.DelayExecution, 0, false, Standing.LikelyZombie, "the driver's wait has a time limit, after which it may go on or wait again.")]
-    public void A_driver_s_wait_that_has_a_time_limit_is_never_certain(WaitReason reason, uint ticks, bool timer, Standing standing, string says)
+    public void A_driver_s_own_wait_is_never_certain(WaitReason reason, uint ticks, bool timer, Standing standing, string says)
     {
         var (kernel, thread) = (_scene.Kernel, _scene.Kernel.Layout.KThread);
         kernel.Wait(_scene.Thread, reason, kernel.Allocate(0x20), ["KeWaitForSingleObject", FakeKernel.Dispatch, "NtDeviceIoControlFile"]);
@@ -283,6 +283,21 @@ public class ExaminationTests
         DebuggerText.Irp(irp).Should().Contain(line => line.StartsWith('>') && line.EndsWith(@"sample.sys  \Device\Middle", StringComparison.Ordinal));
         kernel.Attach(bottom, top);
         Look().Notes.Should().Contain(note => note.Contains("below and above it"), "devices in a circle end the walk");
+    }
+
+    [Theory]
+    [InlineData("Wdf01000.sys", true, "sample.sys", "how long ago the process was killed is not in memory: the wait may still end.")]
+    [InlineData("Wdf01000.sys", false, "Wdf01000.sys", "Wdf01000.sys is a framework of Windows, and for which driver it waits cannot be told.")]
+    [InlineData("lower.sys", true, "lower.sys", "how long ago the process was killed is not in memory: the wait may still end.")]
+    public void A_framework_that_waits_is_not_to_blame_where_the_driver_that_called_it_is_known(string module, bool called, string blamed, string doubt)
+    {
+        var at = new KernelAddress(0xFFFFF803_60000000);
+        _scene.Kernel.AddModule(module, at, FakeKernel.DriverImage());
+        _scene.Kernel.Wait(_scene.Thread, WaitReason.Executive, _scene.Kernel.Allocate(0x20), ["KeWaitForSingleObject", at.ToString(), .. called ? new[] { FakeKernel.Dispatch } : [], "NtDeviceIoControlFile"]);
+        var remains = Look().Remains.Should().ContainSingle().Which;
+        remains.Standing.Should().Be(Standing.LikelyZombie);
+        remains.Zombie!.Stuck.Driver.Should().Be(blamed);
+        remains.Says.Should().EndWith(doubt);
     }
 
     [Fact]

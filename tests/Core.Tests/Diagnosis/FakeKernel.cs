@@ -252,7 +252,8 @@ internal sealed class FakeKernel
     /// <summary>The driver's own routine on a stack.</summary>
     public const string Dispatch = "sample.sys";
 
-    public static KernelAddress Routine(string name) => name == Dispatch ? DriverBase + FakeImage.CodeRva : KernelBase + FakeImage.CodeRva + ((ulong)Array.IndexOf(Routines, name) * 0x100);
+    /// <summary>A routine of the kernel, the driver's, or that of a <see cref="DriverImage"/> at this address.</summary>
+    public static KernelAddress Routine(string name) => name.StartsWith("0x", StringComparison.Ordinal) ? new KernelAddress(HexText.ParseUInt64(name)) + FakeImage.CodeRva : name == Dispatch ? DriverBase + FakeImage.CodeRva : KernelBase + FakeImage.CodeRva + ((ulong)Array.IndexOf(Routines, name) * 0x100);
 
     public static KernelAddress SwapContext { get; } = KernelBase + FakeImage.CodeRva + 0x1000;
 
@@ -312,7 +313,7 @@ internal sealed class FakeKernel
     /// <summary>"sub rsp, FrameSize", int3, and a call that ends at the 0x20th byte.</summary>
     private static byte[] RoutineCode() => [0x48, 0x83, 0xEC, (byte)FrameSize, .. Enumerable.Repeat((byte)0xCC, 0x17), 0xE8, 0, 0, 0, 0, .. Enumerable.Repeat((byte)0xCC, 0xE0)];
 
-    private static byte[] DriverImage()
+    public static byte[] DriverImage()
     {
         var image = new FakeImage();
         return image.Function(FakeImage.CodeRva, FakeImage.CodeRva + 0x100, image.UnwindInfo(Unwind.AllocateSmall(4, (int)FrameSize), prologue: 4)).Code(FakeImage.CodeRva, RoutineCode()).Build();

@@ -15,7 +15,7 @@ public sealed class SymbolPathTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     public static TheoryData<string> Elements =>
-        ["{0}", "{0}/", "srv*{0}", "SRV*{0}*", "srv**{0}", "srv*{0}-cache*{0}", "symsrv*symsrv.dll*{0}", "SymSrv*symsrv.dll*{0}-cache*{0}", "cache*{0}", "{0}-none;{0}", " ; {0} ;", "cache*{0}-none;srv*{0}"];
+        ["{0}", "{0}/", "srv*{0}", "SRV*{0}*", "srv**{0}", "srv*{0}-cache*{0}", "symsrv*symsrv.dll*{0}", "SymSrv*symsrv.dll*{0}-cache*{0}", "cache*{0}", " ; {0} ;", "cache*{0}-none;srv*{0}"];
 
     [Theory]
     [MemberData(nameof(Elements))]
@@ -27,6 +27,17 @@ public sealed class SymbolPathTests : IDisposable
         path.Find("sample.pdb", Driver.Guid, Driver.Age + 1).Should().BeNull();
         path.Notes.Should().BeEmpty();
         path.Used.Should().Equal(Driver);
+    }
+
+    [Theory]
+    [InlineData("{0}-none;{0}", "symbols: there is no folder or file '{0}-none'")]
+    [InlineData("ftp://server/symbols;{0}", "symbols: 'ftp://server/symbols' is a server of a kind that is not known; http and https are")]
+    public void An_element_that_leads_nowhere_is_told_and_the_others_are_used(string element, string note)
+    {
+        Pdbs.Store(_folder["store"], Pdbs.Driver);
+        using var path = SymbolPath.Parse(string.Format(null, element, _folder["store"]));
+        path.Find("sample.pdb", Driver.Guid, Driver.Age).Should().NotBeNull();
+        path.Notes.Should().Equal(string.Format(null, note, _folder["store"]));
     }
 
     [Fact]

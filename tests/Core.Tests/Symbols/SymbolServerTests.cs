@@ -47,6 +47,16 @@ public sealed class SymbolServerTests : IDisposable
     }
 
     [Fact]
+    public void A_PDB_for_which_there_is_no_place_in_the_cache_is_read_and_not_kept()
+    {
+        using var server = new Server(Answer("200 OK", Pdbs.Bytes(Pdbs.Driver)));
+        File.WriteAllText(_folder["cache"], "a file");
+        using var path = SymbolPath.Parse($"srv*{_folder["cache"]}*{server.Url}");
+        path.Find("sample.pdb", Driver.Guid, Driver.Age).Should().NotBeNull();
+        path.Notes.Should().ContainSingle().Which.Should().StartWith($"symbols: {Driver} is not kept in {_folder["cache"]}: ");
+    }
+
+    [Fact]
     public void A_server_that_does_not_have_it_is_no_failure()
     {
         using var server = new Server(Answer("404 Not Found", []));

@@ -15,11 +15,11 @@ public sealed class TraceTests : IDisposable
     public void Dispose() => _scratch.Dispose();
 
     [Fact]
-    public void It_is_one_file_more_and_a_dump_may_be_wanted_too()
+    public void It_lies_beside_the_kernel_s_image_and_a_dump_may_be_wanted_too()
     {
         var without = Files("none");
 
-        Files("trace", "--trace").Keys.Except(without.Keys).Should().BeEquivalentTo("trace.etl");
+        Files("trace", "--trace").Keys.Except(without.Keys).Should().BeEquivalentTo("trace.etl", "ntoskrnl.exe");
         Files("both", "--trace", "--dump").Keys.Except(without.Keys).Should().BeEquivalentTo("trace.etl", "MEMORY.DMP", "ntoskrnl.exe");
     }
 

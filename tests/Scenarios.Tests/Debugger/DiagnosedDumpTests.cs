@@ -63,9 +63,9 @@ public sealed class DiagnosedDumpTests
         var sent = run.Evidence.OfType<IrpSent>().FirstOrDefault(o => o.Request == run.Description.Story.Request);
         var live = StuckThread.Of(victim, sent?.Irp)!;
         var told = seen.Remains.Should().ContainSingle(remains => remains.Process.Pid == victim!.Pid).Which;
-        // What no rule explained is unclear here too; a wait that is renewed every few milliseconds is told by its length only.
+        // What no rule explained is unclear here too; one look is certain only of the wait that begins with the kill and has no limit.
         var explained = run.Judgement.Findings.Any(finding => finding.Id.StartsWith("zombie-", StringComparison.Ordinal) || finding.Id == "blocked-in-dispatch");
-        told.Standing.Should().Be(!explained ? Standing.Unclear : live.Hold is Hold.Rundown or Hold.CancelRoutineDidNotComplete ? Standing.LikelyZombie : Standing.Zombie, told.Says);
+        told.Standing.Should().Be(!explained ? Standing.Unclear : live.Hold == Hold.NoCancelRoutine ? Standing.Zombie : Standing.LikelyZombie, told.Says);
         if (told.Zombie is not { } zombie) return run.Judgement.Outcome;
         var finding = run.Judgement.Findings.First(finding => finding.Id == zombie.Id);
         zombie.Stuck.Driver.Should().Be(finding.Driver);

@@ -20,15 +20,18 @@ internal sealed record TracedRun(IReadOnlyList<Observation> Evidence, byte[] Fil
         var under = driver is null ? Rehearsal.CommittedMyFault : Rehearsal.TestDriver("gcc-O2", driver, string.Concat(driver.Split('-').Select(word => char.ToUpperInvariant(word[0]) + word[1..])));
         var choices = new Choices(driver is null ? asked.Code : 0x222000, [], asked.OutputLength, told.ExpectedOutcome(asked.WhenItsCallerDies), settle ?? TimeSpan.FromMinutes(10));
         var (evidence, alone) = (new EvidenceLog(), new EvidenceLog());
-        byte[] file = [];
+        var files = new Dictionary<string, byte[]>();
         new EmulatedTarget().Play(told.Tell(choices), under.Driver, new Conditions(seed, processors), evidence,
-            new Recording(null, Trace: true, (_, pieces) => file = Joined(pieces)));
+            new Recording(null, Trace: true, (name, pieces) => files[name] = Joined(pieces)));
         if (driver is not null) new EmulatedTarget().Play(told.Tell(choices), under.Driver, new Conditions(seed, processors), alone);
-        return new TracedRun(evidence.Observations, file) { WithoutTrace = alone.Observations };
+        return new TracedRun(evidence.Observations, files[Recording.TraceFileName]) { WithoutTrace = alone.Observations, Kernel = files["ntoskrnl.exe"] };
     }
 
     /// <summary>What it tells when nobody traces it; for test drivers.</summary>
     public IReadOnlyList<Observation> WithoutTrace { get; private init; } = [];
+
+    /// <summary>The image of nt that is left beside the trace.</summary>
+    public byte[] Kernel { get; private init; } = [];
 
     public static byte[] Bytes(IReadOnlyList<Observation> evidence)
     {
