@@ -26,7 +26,8 @@ internal static class ChosenTarget
     {
         switch (Environment.GetEnvironmentVariable("DRIVERFAULT_TARGET"))
         {
-            case null or "" or "emulated":
+            // A guest plays every scenario in HyperV.Tests.
+            case null or "" or "emulated" or "hyperv":
                 return new EmulatedTarget();
             case "local":
                 if (Local.Lacks is { } lacks) Assert.Skip($"target local: {lacks}");
@@ -35,7 +36,7 @@ internal static class ChosenTarget
                 if (settle > Local.DefaultSettle) settle = Local.DefaultSettle;
                 return Local;
             case var other:
-                throw new InvalidOperationException($"DRIVERFAULT_TARGET={other}: emulated or local");
+                throw new InvalidOperationException($"DRIVERFAULT_TARGET={other}: emulated, local or hyperv");
         }
     }
 

@@ -12,7 +12,7 @@ internal sealed class MachineArguments
     /// <summary>--timeout.</summary>
     public Option<string?> Timeout { get; } = new("--timeout") { HelpName = "TIME", Description = "target local: stop a run that takes longer, and clean up; default: 30m" };
 
-    /// <summary>As they were said.</summary>
-    public MachineOptions Read(ParseResult parsed) =>
-        new(parsed.GetValue(Known), parsed.GetValue(Timeout) is { } said ? TimeArgument.Limit("--timeout", said) : MachineOptions.Usual.Timeout);
+    /// <summary>As they were said; null when nothing was.</summary>
+    public MachineOptions? Read(ParseResult parsed) => !parsed.GetValue(Known) && parsed.GetValue(Timeout) is null ? null
+        : new(parsed.GetValue(Known), parsed.GetValue(Timeout) is { } said ? TimeArgument.Limit("--timeout", said) : MachineOptions.Usual.Timeout);
 }
