@@ -186,6 +186,7 @@ internal sealed class KernelStory : ISymbols, IImageSymbols
     {
         "first.sys" => First + 0x1234,
         "second.sys" => Second + 0x1234,
+        "nowhere" => 0xFFFF_F803_0000_1234,
         _ => Nt + ((ulong)Array.IndexOf(Routines, frame) * 0x100) + 0x18,
     };
 
