@@ -46,6 +46,16 @@ public sealed class UnexplainedTests
     }
 
     [Fact]
+    public void Events_before_the_beginning_have_no_times_that_tell()
+    {
+        var early = new KernelStory { Start = 90_000_000_000 }.Begin().Hangs().Releases().Ends().Lists(Controller).Diagnosis();
+        (early.Verdict, early.Fates.Single().Answer).Should().Be(("unclear", Answer.CannotTell));
+        early.Gaps.Should().ContainSingle().Which.Should().EndWith("events of the kernel a second or more before the trace's beginning, at which TraceEvent takes them to be");
+
+        new KernelStory { Start = 5000 }.Begin().Hangs().Releases().Ends().Lists(Controller).Fate().Answer.Should().Be(Answer.Proven);
+    }
+
+    [Fact]
     public void Times_that_run_backwards_refuse_an_answer()
     {
         new KernelStory().Begin().Requests().Kills().After(10_000).Completes().After(-9_500).Ends().Lists(Controller).Diagnosis().Gaps.Should().Equal("times run backwards by a second or more");
