@@ -39,7 +39,7 @@ internal sealed class EventRecordSource : IDisposable
 
     /// <summary>Whether the reader is at an event that found no room in the last block.</summary>
     private bool _pending;
-    private int _leftOut;
+    private int _leftOut, _early;
 
     public EventRecordSource(TraceFile trace)
     {
@@ -67,7 +67,12 @@ internal sealed class EventRecordSource : IDisposable
     public bool IsOver { get; private set; }
 
     /// <summary>What could not be read so far.</summary>
-    public IReadOnlyList<string> Notes => _leftOut == 0 ? _reader.Notes : [.. _reader.Notes, $"{_leftOut} × events that TraceEvent would stumble over, and is not given"];
+    public IReadOnlyList<string> Notes =>
+    [
+        .. _reader.Notes,
+        .. _leftOut == 0 ? (string[])[] : [$"{_leftOut} × events that TraceEvent would stumble over, and is not given"],
+        .. _early == 0 ? (string[])[] : [$"{_early} × events of the kernel a second or more before the trace's beginning, at which TraceEvent takes them to be"],
+    ];
 
     /// <summary>Where the file is, until this is disposed of.</summary>
     public string Folder => _folder.FullName;
@@ -123,6 +128,7 @@ internal sealed class EventRecordSource : IDisposable
 
             _pending = EventRecordImage.Most(record) > BlockSize - at;
             if (_pending) break;
+            if (record.IsKernel && _trace.Header.IsThere && (Int128)record.Time <= (Int128)_trace.Header.Start - _trace.Header.Frequency) _early++;
             last = at;
             at += EventRecordImage.Write(record, block[at..]);
         }

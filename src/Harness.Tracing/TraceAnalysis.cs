@@ -22,6 +22,7 @@ public static class TraceAnalysis
         trace.Process();
         follower.Finish();
         var gaps = Gaps(trace).ToList();
+        if (follower.RunsBackwards) gaps.Add("times run backwards by a second or more");
         var names = new FrameNames(follower.Images, symbols, files);
         var chain = new Chain(follower, names, gaps);
         var fates = follower.Dying.Select(chain.Weigh).Concat(follower.Others.OrderBy(process => process.Pid).Select(chain.WeighUnasked).OfType<TracedFate>()).ToList();

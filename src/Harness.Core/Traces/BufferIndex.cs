@@ -85,6 +85,7 @@ internal sealed class BufferIndex
         }
 
         var most = (flags & TraceBufferFlags.Compressed) != 0 ? (uint)Math.Min((long)size * TraceLimits.MostGrowth, TraceLimits.LargestBuffer) : (uint)size;
+        if (saved < TraceBufferLayout.SizeInBytes) notes.Add("buffers that tell of less than their header", offset);
         if (saved > most)
         {
             if (!cut) notes.Add("buffers that tell of more than they can hold", offset);

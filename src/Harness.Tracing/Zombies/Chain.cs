@@ -18,7 +18,7 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
         var soonest = StuckThread.Soonest.TotalMilliseconds;
         if (process.Ended is { } ended && ended - asked < soonest) return Fate(process, Answer.NotAZombie, $"{who} went {Span(ended - asked)} after its end was asked for.");
         if (process.Ended is null && trace.End - asked < soonest) return Fate(process, Answer.CannotTell, $"{who} was asked to end only {Span(trace.End - asked)} before the trace does: too soon to tell a zombie from a process that goes later.");
-        if (process.Ended is null && !trace.SawSwitches) return Fate(process, Answer.CannotTell, $"{who} was still there {Span(trace.End - asked)} after its end was asked for; there are no context switches in the trace, which would tell why.");
+        if (!trace.SawSwitches) return Fate(process, Answer.CannotTell, $"{who} {(process.Ended is { } late ? $"went {Span(late - asked)}" : $"was still there {Span(trace.End - asked)}")} after its end was asked for; there are no context switches in the trace, which would tell why.");
         var held = HeldThread.Of(process, trace.End, names);
         return held.Count == 0 ? Unheld(process, held) : Weigh(process, held);
     }
@@ -61,7 +61,8 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
         var longest = held.MaxBy(h => h.Total);
         var waited = longest is null ? "" : $" Thread {longest.Thread.Tid} waited for {Span(longest.Total)} of that: ({longest.Reason}){(longest.Stack.Count > 0 ? $" in {Place(longest.Stack)}" : "")}.";
         var fate = process.Ended is { } ended
-            ? Fate(process, Answer.NotAZombie, $"{who} went {Span(ended - process.Asked!.Value)} after its end was asked for; no driver is seen to have kept it.{waited}")
+            ? held.Any(h => h.IsObscure) ? Fate(process, Answer.CannotTell, $"{who} went {Span(ended - process.Asked!.Value)} after its end was asked for; what it waited for has no name on a stack.{waited}")
+            : Fate(process, Answer.NotAZombie, $"{who} went {Span(ended - process.Asked!.Value)} after its end was asked for; no driver is seen to have kept it.{waited}")
             : Fate(process, Answer.CannotTell, $"{who} was still there {Span(trace.End - process.Asked!.Value)} after its end was asked for, {(process.Threads.TrueForAll(thread => thread.Ended is not null) ? "without a thread" : "and no thread of it is seen to wait for what a driver holds")}.{waited}");
         return fate with { Wait = longest is null ? null : WaitOf(longest) };
     }

@@ -69,6 +69,9 @@ internal sealed class HeldThread
     /// <summary>Some of nt's routines on the stack have no names.</summary>
     public bool IsUnnamed => Stack.Any(IsUnnamedKernel);
 
+    /// <summary>Nothing explains it, and it may be a wait for a driver: it has the reason of such a wait, and nothing names the function, or its caller is in no image.</summary>
+    public bool IsObscure => Hold == Hold.Unexplained && (Reason is WaitReason.Executive or WaitReason.DelayExecution) && (Stack.Any(frame => ModuleOffset.Module(frame) is null) || !Stack.Any(frame => frame.Contains('!', StringComparison.Ordinal)));
+
     /// <summary>The driver whose own frame waits, "driver.sys".</summary>
     public string? OwnFrame => Hold == Hold.BlockedInDispatch && Function is not null ? ModuleOffset.Module(Function) : null;
 

@@ -74,6 +74,9 @@ internal sealed class KernelFollower
     /// <summary>The time of the last event; of a silent machine that is the rundown with which the session ends.</summary>
     public double End { get; private set; }
 
+    /// <summary>An event is earlier than one before it by so much that no answer is left: a second. Processors differ by less.</summary>
+    public bool RunsBackwards { get; private set; }
+
     public bool SawProcesses { get; private set; }
 
     public bool SawSwitches { get; private set; }
@@ -207,7 +210,11 @@ internal sealed class KernelFollower
         return thread;
     }
 
-    private void At(double time) => End = Math.Max(End, time);
+    private void At(double time)
+    {
+        RunsBackwards |= time <= End - StuckThread.Soonest.TotalMilliseconds;
+        End = Math.Max(End, time);
+    }
 
     // The dispatcher.
 

@@ -32,6 +32,15 @@ public sealed class DamagedTraceTests
     }
 
     [Fact]
+    public void A_buffer_whose_records_are_said_to_end_before_they_begin_is_noted()
+    {
+        var file = Three().File();
+        BitConverter.GetBytes(71).CopyTo(file, Size + TraceBufferLayout.SavedOffset);
+
+        Should(Told.Of(file), "1 × buffers that tell of less than their header; the first at 0x1000", 1000, 1003, 1004);
+    }
+
+    [Fact]
     public void Buffers_that_were_never_written_are_passed_over() =>
         Should(Told.Of([.. new FakeTrace(Size).Buffer(0, 0).Raw(new byte[Size]).Raw(new byte[Size]).Buffer(0, 1, At(1001)).File()]), "2 × buffers that were never written; the first at 0x1000", 1000, 1001);
 

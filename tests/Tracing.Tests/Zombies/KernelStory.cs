@@ -37,6 +37,9 @@ internal sealed class KernelStory : ISymbols, IImageSymbols
 
     public uint EventsLost { get; init; }
 
+    /// <summary>When the header says that the session began; the story begins at 1000.</summary>
+    public long Start { get; init; } = 1000;
+
     public TraceBufferFlags Flags { get; init; } = TraceBufferFlags.ProcessorIndex;
 
     /// <summary>CSwitch of Windows 11 has four bytes more.</summary>
@@ -151,7 +154,7 @@ internal sealed class KernelStory : ISymbols, IImageSymbols
     public byte[] Bytes()
     {
         var most = _records.Values.Max(list => list.Sum(record => record.Length + 8)) + 4096;
-        var file = new FakeTrace(most + 7 & ~7) { Header = LogfileHeader(eventsLost: EventsLost) };
+        var file = new FakeTrace(most + 7 & ~7) { Header = LogfileHeader(eventsLost: EventsLost), Start = Start };
         var records = _keys == 0 ? _records : WithStacks();
         foreach (var (processor, list) in records) file.Buffer(processor, processor, Flags, [.. list]);
         return file.File();
@@ -186,6 +189,7 @@ internal sealed class KernelStory : ISymbols, IImageSymbols
     {
         "first.sys" => First + 0x1234,
         "second.sys" => Second + 0x1234,
+        "nowhere" => 0xFFFF_F803_0000_1234,
         _ => Nt + ((ulong)Array.IndexOf(Routines, frame) * 0x100) + 0x18,
     };
 
