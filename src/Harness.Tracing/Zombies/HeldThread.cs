@@ -143,11 +143,13 @@ internal sealed class HeldThread
             case Hold.Rundown:
                 // The handle that is being closed is the one for which IRP_MJ_CLEANUP was sent last.
                 var closed = Thread.Process!.CleanedUp;
-                return Requests.Where(request => closed.ContainsKey(request.File)).MaxBy(request => closed[request.File]) ?? (Requests.All(request => request.File == Requests[0].File) ? Requests.FirstOrDefault() : null);
+                return Requests.Where(request => closed.ContainsKey(request.File)).MaxBy(request => closed[request.File]) ?? (Requests.All(request => request.File == Requests[0].File) ? FirstRequest : null);
             default:
-                return Requests.FirstOrDefault();
+                return FirstRequest;
         }
     }
+
+    private FollowedRequest? FirstRequest => Requests.Count == 0 ? null : Requests[0];
 
     private bool IsUncancellable(FollowedRequest request) => request.Owner == Thread && request.Major is IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close;
 
