@@ -23,6 +23,8 @@ internal static class DriverFault
         root.Add(new ReplayCommand(around).Command);
         root.Add(new NightlyCommand(around).Command);
         root.Add(new DiagnoseCommand(around).Command);
+        root.Add(new ZombiesCommand(around).Command);
+        root.Add(new FactsCommand(around).Command);
 
         // Without response files: '@' begins the file of --input.
         var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });

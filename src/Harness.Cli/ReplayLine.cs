@@ -3,6 +3,7 @@ using Harness.Core.Nt;
 using Harness.Core.Stories;
 using Harness.Core.Targets;
 using Harness.Scenarios;
+using Harness.Windows;
 
 namespace Harness.Cli;
 
@@ -18,6 +19,7 @@ internal static class ReplayLine
         void Add(string option, string value) => words.AddRange([option, Quoted(value)]);
 
         if (target.Name != "emulated") Add("--target", target.Name);
+        if (target is LocalTarget { Vouched: true }) words.Add("--i-know-this-machine");
         var usual = DriverArgument.Committed(MyFault.Device);
         if (driver.Path != usual.Path) Add("--driver", driver.Path);
         if (driver.Path != usual.Path || driver.Driver.Device != usual.Driver.Device) Add("--device", driver.Driver.Device);

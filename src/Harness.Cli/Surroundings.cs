@@ -17,13 +17,15 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error, bool Color
 {
     /// <summary>The target of this name.</summary>
     /// <param name="name">As the user says it.</param>
-    /// <param name="choose">What the user says of the target's machine; null: nothing.</param>
+    /// <param name="machine">What the user says of a machine.</param>
+    /// <param name="choose">Which machine, where the target has several; null: the usual one.</param>
     /// <exception cref="UsageException">There is none, or this machine lacks something for it.</exception>
-    public ITarget TargetNamed(string name, Func<ITarget, ITarget>? choose = null)
+    public ITarget TargetNamed(string name, MachineOptions machine, Func<ITarget, ITarget>? choose = null)
     {
         var target = Targets.FirstOrDefault(target => string.Equals(target.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new UsageException($"--target: there is no target '{name}'{NearMiss.Hint(name, Targets.Select(target => target.Name))}");
         target = choose?.Invoke(target) ?? target;
+        if (target is IMachineTarget there) target = there.With(machine);
         return target.Lacks is null ? target : throw new UsageException($"--target: '{target.Name}' is not available here: {target.Lacks}");
     }
 

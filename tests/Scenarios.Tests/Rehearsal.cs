@@ -20,9 +20,9 @@ internal static class Rehearsal
     public static PlayedRun Of(Scenario scenario, DriverArgument? driver = null, uint? ioctl = null, Outcome? expect = null, TimeSpan? settle = null,
         byte[]? input = null, int? outputLength = null, ulong seed = 1, int processors = 1, ITarget? target = null, string command = "driverfault", RequestKind kind = RequestKind.Control, bool cancelled = false)
     {
-        target ??= new EmulatedTarget();
+        target ??= ChosenTarget.For(ref settle, seed, processors);
         var request = new RunRequest([scenario], target, driver ?? CommittedMyFault, ioctl, input ?? [], outputLength, expect, settle, new Conditions(seed, processors), kind, cancelled);
-        var run = PlayedRun.Play(PlayedRun.Describe(command, scenario, target, request.Driver, request.ChoicesFor(scenario), request.Conditions), target, request.Driver.Driver);
+        var run = ChosenTarget.Play(PlayedRun.Describe(command, scenario, target, request.Driver, request.ChoicesFor(scenario), request.Conditions), target, request.Driver.Driver);
         return run.Defect is { } defect ? throw new InvalidOperationException($"The harness itself failed on {scenario.Name}: {defect.Message}", defect) : run;
     }
 

@@ -19,19 +19,19 @@ internal sealed record DriverArgument(string Path, DriverUnderTest Driver, bool 
         var (name, image) = Open(file);
         target.Check(name, image);
         if (ntName is null && MyFault.Is(name, image, MyFault.Device)) ntName = MyFault.Device;
-        return ntName is not null ? new DriverArgument(System.IO.Path.GetFullPath(file), new DriverUnderTest(name, image, ntName), MyFault.Is(name, image, ntName))
+        return ntName is not null ? Named(file, name, image, ntName)
             : throw new UsageException("--driver: name the device it makes too, with --device (X, '\\\\.\\X' or '\\Device\\X')");
     }
 
     /// <summary>The driver that comes with the harness, opened by this NT name.</summary>
     public static DriverArgument Committed(string ntName) =>
-        new(MyFault.FileName, new DriverUnderTest(MyFault.FileName, MyFault.Image(), ntName), IsMyFault: true);
+        new(MyFault.FileName, new DriverUnderTest(MyFault.FileName, MyFault.Image(), ntName, OfMyFault), IsMyFault: true);
 
     /// <summary>The driver of a run that is played again.</summary>
     public static DriverArgument Read(string file, string ntName)
     {
         var (name, image) = Open(file);
-        return new DriverArgument(System.IO.Path.GetFullPath(file), new DriverUnderTest(name, image, ntName), MyFault.Is(name, image, ntName));
+        return Named(file, name, image, ntName);
     }
 
     /// <summary>
@@ -46,6 +46,14 @@ internal sealed record DriverArgument(string Path, DriverUnderTest Driver, bool 
         if (Plain(device)) return @"\Device\" + device;
         throw new UsageException($@"--device: '{device}' is not a device's name; write X, '\\.\X' or '\Device\X', in quotes where a shell eats backslashes");
     }
+
+    private static DriverArgument Named(string file, string name, byte[] image, string ntName)
+    {
+        var isMyFault = MyFault.Is(name, image, ntName);
+        return new DriverArgument(System.IO.Path.GetFullPath(file), new DriverUnderTest(name, image, ntName, isMyFault ? OfMyFault : null), isMyFault);
+    }
+
+    private static readonly ReleaseRequest OfMyFault = new(MyFault.Release.Code, MyFault.Release.OutputLength);
 
     private static (string Name, byte[] Image) Open(string file) => (System.IO.Path.GetFileName(file), InputFile.Read("--driver", file, LargestDriver));
 

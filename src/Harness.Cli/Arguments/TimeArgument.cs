@@ -19,6 +19,10 @@ internal static class TimeArgument
         return time <= Longest ? time : throw new UsageException($"--settle: {text} is too long; at most 24h");
     }
 
+    /// <summary>The value of an option that limits how long something may take.</summary>
+    public static TimeSpan Limit(string option, string text) => Parse(text) is { } time && time > TimeSpan.Zero && time <= Longest ? time
+        : throw new UsageException($"{option}: '{text}' is not a time up to 24h; write 10m, 15s or hh:mm:ss");
+
     /// <summary>As <see cref="Settle"/> reads it.</summary>
     public static string Text(TimeSpan time)
     {

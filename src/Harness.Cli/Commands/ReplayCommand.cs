@@ -13,12 +13,13 @@ internal sealed class ReplayCommand
     private readonly Surroundings _around;
     private readonly Argument<string> _folder = new("RUN-FOLDER") { Description = "a folder that 'run' left" };
     private readonly Option<string?> _results = new("--results") { HelpName = "DIR", Description = "where the new run folder goes; default: the repository's results folder" };
+    private readonly MachineArguments _machine = new();
     private readonly Option<string?> _format = new("--format") { HelpName = "text|json", Description = "text (default), or one JSON object" };
 
     public ReplayCommand(Surroundings around)
     {
         _around = around;
-        Command = new Command("replay", "Run a saved run again, with the same driver, choices and seed, and compare the evidence.") { _folder, _results, _format };
+        Command = new Command("replay", "Run a saved run again, with the same driver, choices and seed, and compare the evidence.") { _folder, _results, _format, _machine.Known, _machine.Timeout };
         Command.SetAction(parsed => (int)Replay(parsed));
     }
 
@@ -29,7 +30,7 @@ internal sealed class ReplayCommand
     {
         var format = Formats.Parse(parsed.GetValue(_format));
         var saved = RunFolder.Open(parsed.GetRequiredValue(_folder));
-        var target = _around.TargetNamed(saved.Run.Target);
+        var target = _around.TargetNamed(saved.Run.Target, _machine.Read(parsed));
         var driver = Driver(saved.Run.Driver);
         var run = saved.Run with { HarnessVersion = PlayedRun.HarnessVersion, Started = _around.Clock.GetUtcNow() };
         var played = new Stage(_around, target, _around.ResultsIn(parsed.GetValue(_results)), format).Play(run, driver);

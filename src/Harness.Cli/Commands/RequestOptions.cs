@@ -22,6 +22,7 @@ internal sealed class RequestOptions
 
     private readonly Option<string?> _vm = Text("--vm", "NAME", "target hyperv: the virtual machine of this host; default: DRIVERFAULT_VM");
     private readonly Option<string?> _computer = Text("--computer", "NAME", "target hyperv: another machine instead, by WinRM; default: DRIVERFAULT_COMPUTER");
+    private readonly MachineArguments _machine = new();
     private readonly Option<bool> _isolate = new("--isolate") { Description = "target hyperv: back to the checkpoint before every scenario" };
 
     /// <summary>The client ends, and its request was cancelled.</summary>
@@ -36,11 +37,11 @@ internal sealed class RequestOptions
     /// <summary>Adds all of them to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[Device, _request, _ioctl, _input, _outputLength, _expect, _settle, _seed, _processors, _vm, _computer, _isolate]) command.Add(option);
+        foreach (var option in (Option[])[Device, _request, _ioctl, _input, _outputLength, _expect, _settle, _seed, _processors, _vm, _computer, _isolate, _machine.Known, _machine.Timeout]) command.Add(option);
     }
 
     /// <summary>The target of this name, with the machine that the user names.</summary>
-    public ITarget Target(ParseResult parsed, Surroundings around, string name) => around.TargetNamed(name, target => target is HyperVTarget guests
+    public ITarget Target(ParseResult parsed, Surroundings around, string name) => around.TargetNamed(name, _machine.Read(parsed), target => target is HyperVTarget guests
         ? guests.With(guests.Options.With(parsed.GetValue(_vm), parsed.GetValue(_computer), parsed.GetValue(_isolate))) : target);
 
     /// <summary>The scenarios that are named; all when none is.</summary>

@@ -9,7 +9,7 @@ internal sealed class RunCommand
 {
     private readonly Surroundings _around;
     private readonly RequestOptions _options = new();
-    private readonly Option<string?> _target = RequestOptions.Text("--target", "TARGET", "where the driver runs: emulated (default), or hyperv, a virtual machine of this host");
+    private readonly Option<string?> _target = RequestOptions.Text("--target", "TARGET", "where the driver runs: emulated (default), local, the kernel of this Windows machine, or hyperv, a virtual machine of this host");
     private readonly Option<string?> _driver = RequestOptions.Text("--driver", "FILE.sys", "the driver under test; default: the myfault.sys that comes with the harness");
     private readonly Option<string?> _results = RequestOptions.Text("--results", "DIR", "where run folders go; default: the repository's results folder");
     private readonly Option<string?> _dump = new("--dump") { HelpName = "full|bitmap", Arity = ArgumentArity.ZeroOrOne, Description = "leave the machine's memory in the run folder too, as a kernel dump (MEMORY.DMP); default: none" };
@@ -57,8 +57,9 @@ internal sealed class RunCommand
         return target is IRecordingTarget { LeavesDumps: true } ? kind : throw new UsageException($"--dump: target '{target.Name}' cannot leave its memory");
     }
 
+    // A real machine is traced whether somebody asks for it or not.
     private bool Trace(ParseResult parsed, ITarget target) =>
-        parsed.GetValue(_trace) && (target is IRecordingTarget { LeavesTraces: true } ? true : throw new UsageException($"--trace: target '{target.Name}' cannot leave an event trace"));
+        parsed.GetValue(_trace) && target is not IMachineTarget && (target is IRecordingTarget { LeavesTraces: true } ? true : throw new UsageException($"--trace: target '{target.Name}' cannot leave an event trace"));
 
     private void Summarise(IReadOnlyList<PlayedRun> played)
     {

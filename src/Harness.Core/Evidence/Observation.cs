@@ -34,6 +34,9 @@ namespace Harness.Core.Evidence;
 [JsonDerivedType(typeof(RunStopped), "runStopped")]
 [JsonDerivedType(typeof(ProcessStates), "processStates")]
 [JsonDerivedType(typeof(KernelMemorySeen), "kernelMemory")]
+[JsonDerivedType(typeof(ManagedStackSeen), "managedStack")]
+[JsonDerivedType(typeof(TraceKept), "traceKept")]
+[JsonDerivedType(typeof(NotObserved), "notObserved")]
 public abstract record Observation
 {
     /// <summary>Position in the timeline, from 1.</summary>
@@ -42,7 +45,7 @@ public abstract record Observation
     /// <summary>When, on the run's clock.</summary>
     [JsonPropertyOrder(-2)] public TimeSpan At { get; init; }
 
-    /// <summary>Who saw it: emulator, process-state, etw, kernel-memory, clrmd.</summary>
+    /// <summary>Who saw it: one of <see cref="Sources"/>.</summary>
     [JsonPropertyOrder(-1)] public string Source { get; init; } = Sources.Emulator;
 }
 
@@ -54,6 +57,12 @@ public static class Sources
     public const string Etw = "etw";
     public const string KernelMemory = "kernel-memory";
     public const string Clrmd = "clrmd";
+
+    /// <summary>A process of the story, which tells its own calls.</summary>
+    public const string Client = "client";
+
+    /// <summary>The service control manager.</summary>
+    public const string ServiceControl = "service-control";
 }
 
 /// <summary>The image of the driver under test (or of a library driver) was mapped.</summary>
@@ -172,6 +181,23 @@ public sealed record KernelMemorySeen(string Checkpoint, IReadOnlyList<ProcessRe
     public IReadOnlyList<string>? Notes { get; init; }
 }
 
+/// <summary>What a thread of a managed client is in, seen while it was in a system call.</summary>
+/// <param name="Process">The story's name for its process.</param>
+/// <param name="Pid">Its process ID.</param>
+/// <param name="Tid">Its thread ID.</param>
+/// <param name="Frames">Innermost first: "Namespace.Type.Method(parameters) in File.cs:12", the line where it is known.</param>
+public sealed record ManagedStackSeen(string Process, int Pid, int Tid, IReadOnlyList<string> Frames) : Observation;
+
+/// <summary>An event trace of the run is in its folder.</summary>
+/// <param name="File">The file's name in the run folder.</param>
+/// <param name="EventsLost">Events that the session lost; with any, what is not in the trace may have happened all the same.</param>
+public sealed record TraceKept(string File, int EventsLost) : Observation;
+
+/// <summary>A collector could not look, or not at all of it: what it does not tell is unknown, and not absent.</summary>
+/// <param name="What">"the event trace".</param>
+/// <param name="Why">One sentence.</param>
+public sealed record NotObserved(string What, string Why) : Observation;
+
 /// <summary>One process as user mode sees it.</summary>
 /// <param name="Name">The story's name for it.</param>
 /// <param name="Image">"victim.exe".</param>
@@ -181,10 +207,15 @@ public sealed record KernelMemorySeen(string Checkpoint, IReadOnlyList<ProcessRe
 /// <param name="ExitStatus">GetExitCodeProcess: 0x103 (STILL_ACTIVE) while it runs.</param>
 /// <param name="HandleCount">Open handles.</param>
 /// <param name="Threads">Its threads.</param>
-public sealed record ProcessState(string Name, string Image, int Pid, bool Listed, bool Signalled, NtStatus ExitStatus, int HandleCount, IReadOnlyList<ThreadStateSeen> Threads);
+public sealed record ProcessState(string Name, string Image, int Pid, bool Listed, bool Signalled, NtStatus ExitStatus, int HandleCount, IReadOnlyList<ThreadStateSeen> Threads)
+{
+    /// <summary>NtQueryInformationProcess says that it is being deleted (PROCESS_EXTENDED_BASIC_INFORMATION.IsProcessDeleting); null: nobody asked, or it does not say.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Deleting { get; init; }
+}
 
-/// <summary>One thread as SYSTEM_THREAD_INFORMATION and NtQueryInformationThread(ThreadIsIoPending) tell it.</summary>
+/// <summary>One thread as SYSTEM_THREAD_INFORMATION and NtQueryInformationThread(ThreadIsIoPending) tell it; null: the system does not say.</summary>
 public sealed record ThreadStateSeen(int Tid,
     [property: JsonConverter(typeof(JsonStringEnumConverter<ThreadState>))] ThreadState State,
     [property: JsonConverter(typeof(JsonStringEnumConverter<WaitReason>))] WaitReason WaitReason,
-    bool IoPending);
+    bool? IoPending);

@@ -27,7 +27,7 @@ public static class HexText
 }
 
 /// <summary>A 32-bit code in JSON: "0x0022200c".</summary>
-internal sealed class HexUInt32Json : JsonConverter<uint>
+public sealed class HexUInt32Json : JsonConverter<uint>
 {
     public override uint Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
         checked((uint)HexText.ParseUInt64(reader.GetString()));
@@ -52,7 +52,7 @@ internal sealed class HexNullableUInt32Json : JsonConverter<uint?>
 }
 
 /// <summary>Bytes in JSON: "0a0bff", as <c>--input</c> takes them; an empty array is "".</summary>
-internal sealed class HexBytesJson : JsonConverter<byte[]>
+public sealed class HexBytesJson : JsonConverter<byte[]>
 {
     public override byte[] Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
         Convert.FromHexString(reader.GetString() ?? "");

@@ -142,7 +142,8 @@ public readonly record struct NtStatus(uint Value)
     public override string ToString() => Names.GetValueOrDefault(Value, Hex);
 }
 
-internal sealed class NtStatusJson : JsonConverter<NtStatus>
+/// <summary>"0xc0000120".</summary>
+public sealed class NtStatusJson : JsonConverter<NtStatus>
 {
     public override NtStatus Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
         new(checked((uint)HexText.ParseUInt64(reader.GetString())));

@@ -31,6 +31,8 @@ internal static class Timeline
         return [.. head, gap, .. tail];
     }
 
+    private const int MostFrames = 8;
+
     private static IEnumerable<TimelineEntry> Entries(Observation seen, Cast cast) =>
         Told(seen, cast).Select(line => new TimelineEntry(seen.At, line.Voice, Printable.Line(line.Text)));
 
@@ -63,8 +65,19 @@ internal static class Timeline
         RunStopped o => [(Voice.Alarm, $"the target stops the run: {o.Why}")],
         ProcessStates o => o.Processes.Select(p => (Voice.Harness, $"checkpoint '{o.Checkpoint}', process list: {State(p)}")),
         KernelMemorySeen o => [(Voice.Harness, $"checkpoint '{o.Checkpoint}', kernel memory: {Count(o.Processes.Count, "process", "processes")}, {Count(o.Processes.Sum(p => p.Threads.Count), "thread", "threads")}, {Count(o.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Irps).DistinctBy(i => i.Address).Count(), "IRP", "IRPs")}")],
+        ManagedStackSeen o => [(Voice.Harness, $"{cast.Who(o.Process, o.Pid, o.Tid)} is in managed code: {ManagedStack(o.Frames)}")],
+        TraceKept o => [(Voice.Harness, $"{o.File} is kept{(o.EventsLost > 0 ? $"; {o.EventsLost.ToString(CultureInfo.InvariantCulture)} events were lost" : "")}")],
+        NotObserved o => [(Voice.Alarm, $"{o.What}: not observed: {o.Why}")],
         _ => [(Voice.Harness, $"{seen.GetType().Name} ({seen.Source})")],
     };
+
+    // Without parameters, which are in the evidence, and without the runtime's double of a call into native code.
+    private static string ManagedStack(IReadOnlyList<string> frames)
+    {
+        var named = frames.Select(frame => frame.IndexOf('(', StringComparison.Ordinal) is var from and >= 0 && frame.LastIndexOf(')') is var to && to > from ? frame[..from] + frame[(to + 1)..] : frame).ToList();
+        var told = named.Where((frame, i) => i == 0 || frame != named[i - 1]).ToList();
+        return string.Join(" <- ", told.Take(MostFrames)) + (told.Count > MostFrames ? $" <- {(told.Count - MostFrames).ToString(CultureInfo.InvariantCulture)} more" : "");
+    }
 
     private static string State(ProcessState process)
     {
@@ -72,7 +85,7 @@ internal static class Timeline
         if (process.Signalled) return $"{who} has ended";
         var waits = process.Threads.Select(t => t.State == ThreadState.Waiting ? $"{t.State} ({t.WaitReason})" : t.State.ToString())
             .GroupBy(wait => wait).Select(g => g.Count() == 1 ? g.Key : $"{g.Count().ToString(CultureInfo.InvariantCulture)} x {g.Key}");
-        return $"{who} is {(process.Listed ? "listed" : "not listed")}, not signalled; threads: {string.Join(", ", waits)}";
+        return $"{who} is {(process.Listed ? "listed" : "not listed")}, not signalled{(process.Threads.Count == 0 ? "" : $"; threads: {string.Join(", ", waits)}")}";
     }
 
     private static string Who(string process, int pid) => $"{process} (pid {pid.ToString(CultureInfo.InvariantCulture)})";

@@ -17,7 +17,7 @@ public sealed record Story(IReadOnlyList<ClientProcess> Processes, string Victim
     public string? LastCheckpoint => Processes.SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<Observe>().LastOrDefault()?.Checkpoint;
 }
 
-/// <summary>A process of a story; its image is called <c>Name.exe</c>.</summary>
+/// <summary>A process of a story; on the emulated machine its image is called <c>Name.exe</c>.</summary>
 public sealed record ClientProcess(string Name, IReadOnlyList<ClientThread> Threads);
 
 /// <summary>A thread of a client process. When its acts are done it exits; the last thread's exit ends the process.</summary>

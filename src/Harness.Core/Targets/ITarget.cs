@@ -53,7 +53,13 @@ public sealed record Conditions(ulong Seed, int Processors);
 /// <param name="FileName">"driver.sys", without folder.</param>
 /// <param name="Image">The file's bytes.</param>
 /// <param name="Device">The NT name of the device the client opens, "\Device\X".</param>
-public sealed record DriverUnderTest(string FileName, byte[] Image, string Device);
+/// <param name="Release">The request by which it lets go of everything it holds; null when it is not known to have one.</param>
+public sealed record DriverUnderTest(string FileName, byte[] Image, string Device, ReleaseRequest? Release = null);
+
+/// <summary>An I/O control code that makes a driver complete all that it holds.</summary>
+/// <param name="Code">The I/O control code.</param>
+/// <param name="OutputLength">Its output buffer's length in bytes.</param>
+public sealed record ReleaseRequest(uint Code, int OutputLength);
 
 /// <summary>The driver file cannot be loaded: the message says in one line what it is and what would help.</summary>
 public sealed class UnusableDriverException(string message) : Exception(message);

@@ -130,6 +130,19 @@ public sealed class ReportTests
     }
 
     [Fact]
+    public void A_managed_stack_is_told_without_parameters_and_without_repeating_a_frame()
+    {
+        string[] frames = ["A.Send(Int32, X) in A.cs:3", "A.Send(Int64) in A.cs:3", "B.Run()", .. Enumerable.Range(1, 9).Select(i => $"C.M{i}(Int32)")];
+
+        Story(Outcome.Zombie, [new ManagedStackSeen("victim", 412, 416, frames) { N = 1 }]).ReplaceLineEndings(" ").Replace("  ", "", StringComparison.Ordinal)
+            .Should().Contain("is in managed code: A.Send in A.cs:3 <- B.Run <- C.M1 <-").And.Contain("<- 3 more").And.NotContain("Int32");
+    }
+
+    [Fact]
+    public void What_was_not_observed_is_told_with_its_reason() =>
+        Story(Outcome.Zombie, [new NotObserved("the event trace", "no right") { N = 1, Source = Sources.Etw }]).Should().Contain("the event trace: not observed: no right");
+
+    [Fact]
     public void Every_kind_of_observation_has_words_of_its_own()
     {
         foreach (var kind in Evidence.Specimen.Kinds(typeof(Observation)))

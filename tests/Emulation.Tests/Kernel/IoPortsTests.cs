@@ -96,7 +96,7 @@ public sealed class IoPortsTests
 
         var state = run.State();
         state.Should().Match<ProcessState>(victim => victim.Listed && !victim.Signalled && victim.ExitStatus.Value == 0x77);
-        state.Threads.Should().ContainSingle().Which.Should().Match<ThreadStateSeen>(thread => thread.WaitReason == WaitReason.DelayExecution && !thread.IoPending);
+        state.Threads.Should().ContainSingle().Which.Should().Match<ThreadStateSeen>(thread => thread.WaitReason == WaitReason.DelayExecution && thread.IoPending == false);
         var thread = run.Threads().Should().ContainSingle().Subject;
         Names(thread).Should().Contain("nt!KeDelayExecutionThread nt!IopCleanupProcessResources nt!IopCloseFile nt!ObpDecrementHandleCount nt!ObCloseHandleTableEntry nt!ExSweepHandleTable nt!ObKillProcess nt!PspRundownSingleProcess nt!PspExitThread");
         thread.Irps.Should().ContainSingle().Which.Should().Match<Harness.Core.Diagnosis.IrpRecord>(irp => irp.List == "file" && irp.Cancel && irp.Holder == "myfault.sys");

@@ -26,7 +26,7 @@ public sealed class PsExitTests
             state.Signalled.Should().BeFalse();
             state.ExitStatus.Value.Should().Be(0x103);
             state.HandleCount.Should().BeGreaterThan(0);
-            state.Threads.Should().ContainSingle().Which.Should().Match<ThreadStateSeen>(t => t.State == ThreadState.Waiting && t.WaitReason == WaitReason.Executive && t.IoPending);
+            state.Threads.Should().ContainSingle().Which.Should().Match<ThreadStateSeen>(t => t.State == ThreadState.Waiting && t.WaitReason == WaitReason.Executive && t.IoPending == true);
         }
         var thread = run.Threads().Should().ContainSingle().Subject;
         thread.WaitMode.Should().Be(ProcessorMode.KernelMode);

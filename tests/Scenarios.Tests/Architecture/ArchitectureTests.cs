@@ -6,6 +6,7 @@ using Harness.Emulation;
 using Harness.HyperV;
 using Harness.Scenarios;
 using Harness.Tracing;
+using Harness.Windows;
 using Xunit;
 
 namespace Scenarios.Tests.Architecture;
@@ -15,7 +16,7 @@ public sealed partial class ArchitectureTests
 {
     private static readonly UsesTable Table = UsesTable.Read(Repository.File("docs", "architecture.md"));
 
-    private static readonly Dictionary<string, string> Assemblies = new[] { typeof(Scenario), typeof(EmulatedTarget), typeof(MyFault), typeof(HyperVTarget), typeof(EventTrace), typeof(ExitCode) }
+    private static readonly Dictionary<string, string> Assemblies = new[] { typeof(Scenario), typeof(EmulatedTarget), typeof(MyFault), typeof(EventTrace), typeof(LocalTarget), typeof(HyperVTarget), typeof(ExitCode) }
         .Select(type => type.Assembly).ToDictionary(assembly => assembly.GetName().Name!, assembly => assembly.Location);
 
     private static readonly IReadOnlyList<Use> Uses = [.. Assemblies.Values.SelectMany(file => { using var uses = new TypeUses(file); return uses.All(); })];

@@ -2,6 +2,7 @@ using Harness.Cli;
 using Harness.Core.Targets;
 using Harness.Emulation;
 using Harness.HyperV;
+using Harness.Windows;
 
 namespace Scenarios.Tests.Cli;
 
@@ -35,7 +36,7 @@ internal sealed record CommandRun(ExitCode Code, string Out, string Error)
     {
         using var output = new StringWriter { NewLine = "\n" };
         using var error = new StringWriter { NewLine = "\n" };
-        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, AbsentTarget.Local, new HyperVTarget(GuestOptions.Of(root, _ => null), TimeProvider.System)], "driverfault", root, symbolPath, Debug: false);
+        var around = new Surroundings(output, error, Color: false, new StoppedClock(), [emulated, new LocalTarget(TimeProvider.System, [], null, _ => { }), new HyperVTarget(GuestOptions.Of(root, _ => null), TimeProvider.System)], "driverfault", root, symbolPath, Debug: false);
         var code = DriverFault.Run(args, around);
         return new CommandRun(code, output.ToString(), error.ToString());
     }

@@ -27,7 +27,8 @@ public sealed class UsageTests
     [InlineData("--expect: 'maybe' is none of zombie, ended and cancelled", "run", "--expect", "maybe")]
     [InlineData("--format: there is no format 'xml'", "run", "--format", "xml")]
     [InlineData("--target: there is no target 'emulate'; did you mean 'emulated'?", "run", "--target", "emulate")]
-    [InlineData("--target: 'local' is not available here", "run", "--target", "local")]
+    [InlineData("--timeout: 'soon' is not a time", "run", "--timeout", "soon")]
+    [InlineData("--timeout: '25h' is not a time up to 24h", "run", "--timeout", "25h")]
     [InlineData("--target: 'hyperv' is not available here", "run", "--target", "hyperv")]
     [InlineData("--driver: there is no file nowhere.sys", "run", "--driver", "nowhere.sys")]
     [InlineData("--settle: 0s leaves the client no time", "run", "--settle", "0s")]
@@ -68,6 +69,21 @@ public sealed class UsageTests
         run.Error.TrimEnd('\n').Should().NotContain("\n");
         target.Played.Should().BeEmpty();
         Directory.Exists(scratch["results"]).Should().BeFalse();
+    }
+
+    [Theory]
+    [InlineData("--target: 'local' is not available here: it is the kernel of a Windows machine", "run", "--target", "local")]
+    [InlineData("--target: 'local' is not available here: it is the kernel of a Windows machine", "run", "--target", "local", "--i-know-this-machine")]
+    [InlineData("--target: 'local' is not available here", "facts")]
+    [InlineData("zombies: it looks at the processes of a Windows machine", "zombies")]
+    public void What_needs_Windows_says_so_elsewhere(string says, params string[] args)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "this is Windows");
+        var run = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), args);
+
+        run.Code.Should().Be(ExitCode.Unusable);
+        run.Error.Should().StartWith("driverfault: " + says);
+        run.Error.TrimEnd('\n').Should().NotContain("\n");
     }
 
     [Fact]
@@ -126,8 +142,7 @@ public sealed class UsageTests
     {
         var help = CommandRun.On(ScriptedTarget.Victim(Outcome.Zombie), "run", "--help").Out;
 
-        help.Should().NotContain("local");
-        help.Should().ContainAll("--target", "--driver", "--device", "--ioctl", "--input", "--output-length", "--expect", "--settle", "--results", "--seed", "--dump", "--trace", "--format");
+        help.Should().ContainAll("--target", "--driver", "--device", "--ioctl", "--input", "--output-length", "--expect", "--settle", "--results", "--seed", "--dump", "--trace", "--format", "local", "hyperv", "--i-know-this-machine", "--timeout");
     }
 
     [Fact]

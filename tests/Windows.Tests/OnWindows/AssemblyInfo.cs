@@ -1,0 +1,2 @@
+// There is one machine, and one driver in it.
+[assembly: Xunit.CollectionBehavior(DisableTestParallelization = true)]
