@@ -132,6 +132,7 @@ internal sealed class HeldThread
 
     private FollowedRequest? FindAwaited()
     {
+        var first = Requests.Count > 0 ? Requests[0] : null;
         switch (Hold)
         {
             case Hold.NoCancelRoutine or Hold.CancelRoutineDidNotComplete:
@@ -143,9 +144,9 @@ internal sealed class HeldThread
             case Hold.Rundown:
                 // The handle that is being closed is the one for which IRP_MJ_CLEANUP was sent last.
                 var closed = Thread.Process!.CleanedUp;
-                return Requests.Where(request => closed.ContainsKey(request.File)).MaxBy(request => closed[request.File]) ?? (Requests.All(request => request.File == Requests[0].File) ? Requests.FirstOrDefault() : null);
+                return Requests.Where(request => closed.ContainsKey(request.File)).MaxBy(request => closed[request.File]) ?? (Requests.All(request => request.File == Requests[0].File) ? first : null);
             default:
-                return Requests.FirstOrDefault();
+                return first;
         }
     }
 
