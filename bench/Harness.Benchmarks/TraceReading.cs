@@ -11,7 +11,7 @@ using Harness.Tracing;
 namespace Harness.Benchmarks;
 
 /// <summary>Event traces on disk: a gigabyte of a shutdown's events, and a compressed one of a profiler. Each method returns the number of events.</summary>
-public sealed class TraceReading : IDisposable
+public class TraceReading : IDisposable
 {
     private const long Gigabyte = 1L << 30;
 
@@ -62,7 +62,11 @@ public sealed class TraceReading : IDisposable
     [Benchmark]
     public long AnalysePolling() => Analyse(Polling, "zombie", _polls);
 
-    public void Dispose() => _folder.Delete(recursive: true);
+    public void Dispose()
+    {
+        _folder.Delete(recursive: true);
+        GC.SuppressFinalize(this);
+    }
 
     private static long Analyse(string path, string verdict, long events)
     {

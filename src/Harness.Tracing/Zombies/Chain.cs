@@ -61,10 +61,18 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
         var longest = held.MaxBy(h => h.Total);
         var waited = longest is null ? "" : $" Thread {longest.Thread.Tid} waited for {Span(longest.Total)} of that: ({longest.Reason}){(longest.Stack.Count > 0 ? $" in {Place(longest.Stack)}" : "")}.";
         var fate = process.Ended is { } ended
-            ? held.Any(h => h.IsObscure) ? Fate(process, Answer.CannotTell, $"{who} went {Span(ended - process.Asked!.Value)} after its end was asked for; what it waited for has no name on a stack.{waited}")
-            : Fate(process, Answer.NotAZombie, $"{who} went {Span(ended - process.Asked!.Value)} after its end was asked for; no driver is seen to have kept it.{waited}")
+            ? Fate(process, Doubt(process, held, ended) is null ? Answer.NotAZombie : Answer.CannotTell, $"{who} went {Span(ended - process.Asked!.Value)} after its end was asked for; {Doubt(process, held, ended) ?? "no driver is seen to have kept it"}.{waited}")
             : Fate(process, Answer.CannotTell, $"{who} was still there {Span(trace.End - process.Asked!.Value)} after its end was asked for, {(process.Threads.TrueForAll(thread => thread.Ended is not null) ? "without a thread" : "and no thread of it is seen to wait for what a driver holds")}.{waited}");
         return fate with { Wait = longest is null ? null : WaitOf(longest) };
+    }
+
+    /// <summary>What forbids to say of a process that went late that no driver kept it; null: nothing does.</summary>
+    private string? Doubt(FollowedProcess process, IReadOnlyList<HeldThread> held, double ended)
+    {
+        if (held.Any(h => h.IsObscure)) return "what it waited for has no name on a stack";
+        // A thread that spins in a driver does not wait.
+        var open = process.Requests.Find(request => (request.Completed ?? ended) - Math.Max(request.Since, process.Asked!.Value) >= StuckThread.Soonest.TotalMilliseconds);
+        return open is null ? null : $"{DriverOf(open) ?? "a driver"} did not complete an IRP of it for as long as a second, and no thread is seen to wait for that";
     }
 
     /// <summary>The links of the chain, in their order.</summary>

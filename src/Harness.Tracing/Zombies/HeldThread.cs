@@ -132,6 +132,7 @@ internal sealed class HeldThread
 
     private FollowedRequest? FindAwaited()
     {
+        var first = Requests.Count > 0 ? Requests[0] : null;
         switch (Hold)
         {
             case Hold.NoCancelRoutine or Hold.CancelRoutineDidNotComplete:
@@ -143,13 +144,11 @@ internal sealed class HeldThread
             case Hold.Rundown:
                 // The handle that is being closed is the one for which IRP_MJ_CLEANUP was sent last.
                 var closed = Thread.Process!.CleanedUp;
-                return Requests.Where(request => closed.ContainsKey(request.File)).MaxBy(request => closed[request.File]) ?? (Requests.All(request => request.File == Requests[0].File) ? FirstRequest : null);
+                return Requests.Where(request => closed.ContainsKey(request.File)).MaxBy(request => closed[request.File]) ?? (Requests.All(request => request.File == Requests[0].File) ? first : null);
             default:
-                return FirstRequest;
+                return first;
         }
     }
-
-    private FollowedRequest? FirstRequest => Requests.Count == 0 ? null : Requests[0];
 
     private bool IsUncancellable(FollowedRequest request) => request.Owner == Thread && request.Major is IrpMajor.Create or IrpMajor.Cleanup or IrpMajor.Close;
 

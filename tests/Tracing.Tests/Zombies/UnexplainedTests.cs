@@ -46,6 +46,19 @@ public sealed class UnexplainedTests
     }
 
     [Fact]
+    public void A_driver_that_spins_with_a_request_lets_no_thread_wait_and_may_have_kept_it_all_the_same()
+    {
+        KernelStory Spins(double milliseconds) => new KernelStory().Begin().Switches(VictimThread).Calls(returns: false).Terminate().After(milliseconds).Completes().Returns(Irp, 1);
+
+        var fate = Spins(5000).After(1).Ends().Lists(Controller).Fate();
+        (fate.Answer, fate.Requests.Count).Should().Be((Answer.CannotTell, 1));
+        fate.Says.Should().Contain("first.sys did not complete an IRP of it for as long as a second");
+
+        // It is late for another reason.
+        Spins(500).After(5000).Ends().Lists(Controller).Fate().Answer.Should().Be(Answer.NotAZombie);
+    }
+
+    [Fact]
     public void Events_before_the_beginning_have_no_times_that_tell()
     {
         var early = new KernelStory { Start = 90_000_000_000 }.Begin().Hangs().Releases().Ends().Lists(Controller).Diagnosis();
