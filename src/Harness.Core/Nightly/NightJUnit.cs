@@ -27,18 +27,21 @@ internal static class NightJUnit
         xml.WriteAttributeString("skipped", "0");
         xml.WriteAttributeString("time", Seconds(cases.Aggregate(TimeSpan.Zero, (sum, c) => sum + (c.Run?.Row.Time ?? TimeSpan.Zero))));
         xml.WriteAttributeString("timestamp", night.Started.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss", CultureInfo.InvariantCulture));
-        foreach (var @case in cases) Write(xml, night, @case);
+        var named = new HashSet<(string, string)>();
+        foreach (var @case in cases) Write(xml, night, @case, named);
         xml.WriteEndElement();
         xml.WriteEndElement();
     }
 
-    private static void Write(XmlWriter xml, Night night, Case @case)
+    private static void Write(XmlWriter xml, Night night, Case @case, HashSet<(string Class, string Name)> named)
     {
         var (key, run) = @case;
         xml.WriteStartElement("testcase");
-        // Dots in a class name are packages to most readers, slashes folders to some.
-        xml.WriteAttributeString("classname", Printable.Line($"driverfault.nightly.{key.Target}.{key.Driver.Replace('.', '_').Replace('/', '_')}"));
-        xml.WriteAttributeString("name", Printable.Line($"{key.Scenario} {key.Request}"));
+        // Dots in a class name are packages to most readers, slashes folders to some. Of two cases with one name some readers take the first alone.
+        var (ofClass, name) = (Printable.Line($"driverfault.nightly.{key.Target}.{key.Driver.Replace('.', '_').Replace('/', '_')}"), Printable.Line($"{key.Scenario} {key.Request}"));
+        if (!named.Add((ofClass, name))) named.Add((ofClass, name = Printable.Line($"{name} with {key.Driver}")));
+        xml.WriteAttributeString("classname", ofClass);
+        xml.WriteAttributeString("name", name);
         xml.WriteAttributeString("time", Seconds(run?.Row.Time ?? TimeSpan.Zero));
         if (Worst(night, @case) is { } worst)
         {
