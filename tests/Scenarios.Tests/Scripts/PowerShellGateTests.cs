@@ -43,7 +43,7 @@ public sealed class PowerShellGateTests : IDisposable
         var gate = await Gate(Repository.Root);
 
         gate.Code.Should().Be(0, gate.Out);
-        var scripts = new[] { Repository.Root, Repository.File("scripts"), Repository.File("vm-scripts") }.Where(Directory.Exists)
+        var scripts = new[] { Repository.Root, Repository.File("scripts"), Repository.File("vm-scripts"), Repository.File("driver", "myfault", "sign") }.Where(Directory.Exists)
             .SelectMany(folder => Directory.EnumerateFiles(folder, "*.ps*1")).Count();
         gate.LastLine.Should().Be($"{scripts} scripts, nothing found", "the gate sees all there are");
     }
