@@ -36,7 +36,10 @@ function Assert-VirtualMachine {
     [CmdletBinding()]
     param([Parameter(Mandatory)] [string] $VMName)
     Assert-Host
-    if ($null -eq (Get-VM -Name $VMName -ErrorAction SilentlyContinue)) { Stop-WithReason -Code 'noSuchVm' -Says "there is no virtual machine '$VMName' on this host; Get-VM lists them, New-HarnessVm.ps1 makes one" }
+    # -Name takes wildcards, here and in what turns machines off; and Hyper-V lets two machines have one name.
+    $found = @(Get-VM -Name $VMName -ErrorAction SilentlyContinue)
+    if ($found.Count -gt 1) { Stop-WithReason -Code 'noSuchVm' -Says "'$VMName' is $($found.Count) virtual machines of this host; name one, without wildcards" }
+    if ($found.Count -eq 0 -or $found[0].Name -ne $VMName) { Stop-WithReason -Code 'noSuchVm' -Says "there is no virtual machine '$VMName' on this host; Get-VM lists them, New-HarnessVm.ps1 makes one" }
 }
 
 # This PowerShell may manage Hyper-V.
@@ -56,7 +59,9 @@ function Assert-Host {
 function Assert-Checkpoint {
     [CmdletBinding()]
     param([Parameter(Mandatory)] [string] $VMName, [Parameter(Mandatory)] [string] $Checkpoint)
-    if ($null -eq (Get-VMSnapshot -VMName $VMName -Name $Checkpoint -ErrorAction SilentlyContinue)) { Stop-WithReason -Code 'noCheckpoint' -Says "'$VMName' has no checkpoint '$Checkpoint'; Initialize-HarnessVm.ps1 makes it" }
+    $found = @(Get-VMSnapshot -VMName $VMName -Name $Checkpoint -ErrorAction SilentlyContinue)
+    if ($found.Count -gt 1) { Stop-WithReason -Code 'noCheckpoint' -Says "'$VMName' has $($found.Count) checkpoints '$Checkpoint', and one is needed" }
+    if ($found.Count -eq 0) { Stop-WithReason -Code 'noCheckpoint' -Says "'$VMName' has no checkpoint '$Checkpoint'; Initialize-HarnessVm.ps1 makes it" }
 }
 
 # The guest's administrator: from the file that Export-Clixml wrote (only its writer, on this host, can read it), else from the secret store. Never asked for and never told.
@@ -65,7 +70,8 @@ function Get-GuestCredential {
     param([Parameter(Mandatory)] [string] $Machine)
     $path = Get-CredentialPath -Machine $Machine
     if (Test-Path -LiteralPath $path -PathType Leaf) {
-        $credential = Import-Clixml -LiteralPath $path
+        try { $credential = Import-Clixml -LiteralPath $path }
+        catch { Stop-WithReason -Code 'noCredential' -Says "$path cannot be read: $($_.Exception.Message); only the user who wrote it can, and only on this host" }
         if ($credential -is [pscredential]) { return $credential }
         Stop-WithReason -Code 'noCredential' -Says "$path holds no credential; Get-Credential | Export-Clixml -Path writes one"
     }
@@ -100,23 +106,33 @@ function New-GuestSession {
     }
 }
 
-# Waits until the guest takes commands. Output: when it booted, and whether it has a kernel dump.
+# Waits until the guest takes commands and has written the kernel dump of the boot before, if that one ended in a bug check. Output: which boot this is, and whether there is a kernel dump.
 function Wait-Guest {
     [CmdletBinding()]
     param([string] $VMName, [string] $ComputerName, [Parameter(Mandatory)] [int] $TimeoutSeconds)
     $machine = if ($VMName) { $VMName } else { $ComputerName }
     $until = [DateTime]::UtcNow.AddSeconds($TimeoutSeconds)
     $last = 'it was not tried'
+    $guest = $null
     while ([DateTime]::UtcNow -lt $until) {
         $session = $null
         try {
             $session = New-GuestSession -VMName $VMName -ComputerName $ComputerName
-            return Invoke-Command -Session $session -ScriptBlock {
-                [pscustomobject] @{
-                    boot = (Get-CimInstance -ClassName Win32_OperatingSystem).LastBootUpTime.ToUniversalTime().ToString('o')
-                    dump = Test-Path -LiteralPath 'C:\Windows\MEMORY.DMP' -PathType Leaf
+            $guest = Invoke-Command -Session $session -ScriptBlock {
+                $file = 'C:\Windows\MEMORY.DMP'
+                $dump = Test-Path -LiteralPath $file -PathType Leaf
+                # The Session Manager makes this key, until the next boot, when it finds a dump in the paging file. The dump becomes a file of its own while the guest already takes commands.
+                $coming = -not $dump -and (Test-Path -LiteralPath 'HKLM:\SYSTEM\CurrentControlSet\Control\CrashControl\MachineCrash')
+                if ($dump) {
+                    try { ([IO.File]::Open($file, 'Open', 'Read', 'None')).Dispose() }
+                    catch [IO.IOException] { $coming = $true }
                 }
+                # LastBootUpTime moves when the clock is set; when a process began does not.
+                $began = (Get-CimInstance -ClassName Win32_Process -Filter "Name = 'lsass.exe'" | Select-Object -First 1).CreationDate
+                [pscustomobject] @{ boot = $began.ToUniversalTime().ToString('o'); dump = $dump -and -not $coming; coming = $coming }
             }
+            if (-not $guest.coming) { return $guest }
+            $last = 'it is still writing its kernel dump'
         }
         catch {
             if (($_.FullyQualifiedErrorId -split ',')[0] -in 'noCredential', 'wrongCredential') { throw }
@@ -127,12 +143,34 @@ function Wait-Guest {
         }
         Start-Sleep -Seconds 3
     }
+    # A dump that does not come, for want of space on the guest's disk.
+    if ($null -ne $guest) { return $guest }
     if ($VMName) {
         $vm = Get-VM -Name $VMName
         if ($vm.State -ne 'Running') { Stop-WithReason -Code 'timeout' -Says "'$VMName' is not running any more: its state is $($vm.State)" -Again }
         if ($vm.Heartbeat -in 'NoContact', 'Disabled') { Stop-WithReason -Code 'noIntegrationServices' -Says "'$VMName' runs, and its integration services have not answered for $TimeoutSeconds s (heartbeat $($vm.Heartbeat)): it did not boot, or has none" }
     }
     Stop-WithReason -Code 'timeout' -Says "'$machine' did not take commands for $TimeoutSeconds s: $last" -Again
+}
+
+# Restarts another computer, by WinRM alone, and waits until its next boot takes commands.
+function Restart-Guest {
+    [CmdletBinding(SupportsShouldProcess)]
+    param([Parameter(Mandatory)] [string] $ComputerName, [Parameter(Mandatory)] [int] $TimeoutSeconds)
+    if (-not $PSCmdlet.ShouldProcess($ComputerName, 'restart')) { return }
+    $until = [DateTime]::UtcNow.AddSeconds($TimeoutSeconds)
+    $before = Wait-Guest -ComputerName $ComputerName -TimeoutSeconds $TimeoutSeconds
+    $session = New-GuestSession -ComputerName $ComputerName
+    # It says so itself: from here Windows PowerShell would ask by DCOM, for which Enable-PSRemoting opens nothing.
+    try { Invoke-Command -Session $session -ScriptBlock { Restart-Computer -Force } }
+    finally { Remove-PSSession -Session $session }
+    # Until it goes down it still answers.
+    while ([DateTime]::UtcNow -lt $until) {
+        Start-Sleep -Seconds 3
+        $now = Wait-Guest -ComputerName $ComputerName -TimeoutSeconds $TimeoutSeconds
+        if ($now.boot -ne $before.boot) { return }
+    }
+    Stop-WithReason -Code 'timeout' -Says "'$ComputerName' did not restart within $TimeoutSeconds s" -Again
 }
 
 # Copies a folder's content into the guest, over what is there.
@@ -173,4 +211,4 @@ function Restore-Checkpoint {
     if ((Get-VM -Name $VMName).State -ne 'Off') { Stop-VM -Name $VMName -TurnOff -Force }
 }
 
-Export-ModuleMember -Function 'Stop-WithReason', 'ConvertTo-Answer', 'Write-Answer', 'Assert-Host', 'Assert-VirtualMachine', 'Assert-Checkpoint', 'Get-GuestCredential', 'New-GuestSession', 'Wait-Guest', 'Copy-ToGuest', 'Copy-FromGuest', 'Restore-Checkpoint'
+Export-ModuleMember -Function 'Stop-WithReason', 'ConvertTo-Answer', 'Write-Answer', 'Assert-Host', 'Assert-VirtualMachine', 'Assert-Checkpoint', 'Get-GuestCredential', 'New-GuestSession', 'Wait-Guest', 'Restart-Guest', 'Copy-ToGuest', 'Copy-FromGuest', 'Restore-Checkpoint'

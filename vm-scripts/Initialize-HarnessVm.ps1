@@ -71,7 +71,7 @@ finally {
 }
 
 if ($ComputerName) {
-    Restart-Computer -ComputerName $ComputerName -Credential (Get-GuestCredential -Machine $ComputerName) -Force -Wait -For WinRM -Timeout $TimeoutSeconds
+    Restart-Guest -ComputerName $ComputerName -TimeoutSeconds $TimeoutSeconds -Confirm:$false
     "$ComputerName is ready."
     return
 }

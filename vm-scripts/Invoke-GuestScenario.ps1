@@ -45,9 +45,17 @@ function Invoke-Restore {
         Restore-Checkpoint -VMName $VMName -Checkpoint $Checkpoint -Confirm:$false
         return
     }
-    # A machine without checkpoints is restarted, and its last dump put away so that the next one is new.
-    Use-Session -Do { param($session) Invoke-Command -Session $session -ScriptBlock { if (Test-Path -LiteralPath 'C:\Windows\MEMORY.DMP') { Remove-Item -LiteralPath 'C:\Windows\MEMORY.DMP' -Force } } }
-    Restart-Computer -ComputerName $ComputerName -Credential (Get-GuestCredential -Machine $ComputerName) -Force
+    # A machine without checkpoints is restarted, and what earlier nights left there is removed, so that nothing of it is taken for today's.
+    Restart-Guest -ComputerName $ComputerName -TimeoutSeconds $TimeoutSeconds -Confirm:$false
+    Use-Session -Do {
+        param($session)
+        Invoke-Command -Session $session -ScriptBlock {
+            $ErrorActionPreference = 'Stop'
+            foreach ($old in 'C:\Windows\MEMORY.DMP', 'C:\driverfault\run', 'C:\driverfault\results', 'C:\driverfault\live.dmp') {
+                if (Test-Path -LiteralPath $old) { Remove-Item -LiteralPath $old -Recurse -Force }
+            }
+        }
+    }
 }
 
 # Runs the harness in the guest and waits for the harness, not for what it started: a client that cannot die is what this is about.

@@ -3,7 +3,7 @@
 Makes the virtual machine that drivers are tried in: generation 2, Secure Boot off, no automatic checkpoints.
 .DESCRIPTION
 From a disk with Windows on it (-VhdxPath), of which the machine gets a differencing disk, or from Windows's installation medium with a second one that has autounattend.xml
-in its root (-IsoPath, -UnattendIsoPath). A machine that is there already is only checked.
+in its root (-IsoPath, -UnattendIsoPath) and a virtual TPM, without which the setup of Windows 11 refuses. A machine that is there already is only checked.
 .EXAMPLE
 .\New-HarnessVm.ps1 -VMName DriverTest -VhdxPath D:\Images\Windows11.vhdx
 #>
@@ -28,8 +28,10 @@ foreach ($file in @($VhdxPath, $IsoPath, $UnattendIsoPath | Where-Object { $_ })
     if (-not (Test-Path -LiteralPath $file -PathType Leaf)) { Stop-WithReason -Code 'failed' -Says "there is no file $file" }
 }
 
+if ($VMName -match '[\[\]*?/\\]') { Stop-WithReason -Code 'failed' -Says "-VMName: '$VMName' has a wildcard or a slash in it, which names of files and the cmdlets of Hyper-V do not take" }
 $vm = Get-VM -Name $VMName -ErrorAction SilentlyContinue
 if ($null -ne $vm) {
+    Assert-VirtualMachine -VMName $VMName
     if ($vm.Generation -ne 2) { Stop-WithReason -Code 'failed' -Says "'$VMName' is there already and of generation $($vm.Generation); this needs one of generation 2, under another name" }
     Write-Verbose -Message "'$VMName' is there already."
 }
@@ -45,6 +47,8 @@ elseif ($PSCmdlet.ShouldProcess($VMName, 'make a virtual machine')) {
         $dvd = Add-VMDvdDrive -VMName $VMName -Path $IsoPath -Passthru
         Add-VMDvdDrive -VMName $VMName -Path $UnattendIsoPath
         Set-VMFirmware -VMName $VMName -FirstBootDevice $dvd
+        Set-VMKeyProtector -VMName $VMName -NewLocalKeyProtector
+        Enable-VMTPM -VMName $VMName
     }
 }
 

@@ -22,7 +22,7 @@ public sealed class HyperVTarget : IMachineTarget
 
     private const string ConversationFile = "conversation.jsonl";
 
-    private static readonly string[] Remade = [RunFolder.RunFile, RunFolder.EvidenceFileName, RunFolder.VerdictFile, RunFolder.JUnitFile, RunFolder.ReportFile];
+    private static readonly string[] Remade = [ConversationFile, RunFolder.RunFile, RunFolder.EvidenceFileName, RunFolder.VerdictFile, RunFolder.JUnitFile, RunFolder.ReportFile];
 
     private readonly GuestOptions _options;
     private readonly TimeProvider _clock;
@@ -96,8 +96,8 @@ public sealed class HyperVTarget : IMachineTarget
         var began = _clock.GetTimestamp();
         var played = _session.Play(run, fetched, folder, ended.Token).GetAwaiter().GetResult();
         if (played.Hopeless) throw new UnusableDriverException($"target '{Name}': {played.Answer.Says ?? played.Answer.Error}");
-        if (played.Fetched) Take(fetched, folder, evidence);
-        Weigh(played, evidence, _clock.GetElapsedTime(began));
+        var took = played.Fetched ? Take(fetched, folder, evidence) : null;
+        Weigh(played, took, evidence, _clock.GetElapsedTime(began));
         // What a driver keeps it from being unloaded for is in the way of the next story.
         if (evidence.Observations.Any(o => o is DriverNotUnloaded or BugChecked or RunStopped)) _session.Spoil();
     }
@@ -124,14 +124,27 @@ public sealed class HyperVTarget : IMachineTarget
         RunFolder.WriteStory(folder, new RunDescription("story", "local", story, file, choices, conditions.Seed, conditions.Processors, "", ""));
     }
 
-    private static void Take(string fetched, string folder, EvidenceLog evidence)
+    // What is wrong with what the guest left; null: nothing. Whoever lost the connection may have fetched it half written.
+    private static string? Take(string fetched, string folder, EvidenceLog evidence)
     {
-        if (Directory.EnumerateDirectories(fetched).Order(StringComparer.Ordinal).FirstOrDefault(found => File.Exists(Path.Combine(found, RunFolder.EvidenceFileName))) is not { } run) return;
-        foreach (var seen in RunFolder.Open(run).Evidence) evidence.Add(seen.At, seen.Source, seen);
-        foreach (var file in Directory.EnumerateFiles(run).Where(file => !Remade.Contains(Path.GetFileName(file)))) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
+        var runs = Directory.EnumerateDirectories(fetched).Where(found => File.Exists(Path.Combine(found, RunFolder.EvidenceFileName))).ToList();
+        if (runs.Count > 1) return $"it is of {runs.Count} runs, and one was asked for";
+        if (runs.Count == 0) return null;
+        var run = runs[0];
+        foreach (var file in Directory.EnumerateFiles(run).Where(file => !Remade.Contains(Path.GetFileName(file), StringComparer.OrdinalIgnoreCase) && File.ResolveLinkTarget(file, returnFinalTarget: false) is null))
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
+        try
+        {
+            foreach (var seen in RunFolder.Open(run).Evidence) evidence.Add(seen.At, seen.Source, seen);
+            return null;
+        }
+        catch (UnusableRunFolderException e)
+        {
+            return e.Message.Replace(run + ": ", "", StringComparison.Ordinal);
+        }
     }
 
-    private static void Weigh(GuestStory played, EvidenceLog evidence, TimeSpan at)
+    private static void Weigh(GuestStory played, string? unread, EvidenceLog evidence, TimeSpan at)
     {
         void Stopped(string why) => evidence.Add(at, Host, new RunStopped(why));
 
@@ -142,6 +155,7 @@ public sealed class HyperVTarget : IMachineTarget
         else if (played.NotBack is { } notBack) Stopped($"{What(played)} and did not come back: {notBack}");
         else if (played.Restarted) Stopped($"{What(played)} and restarted without leaving a kernel dump");
         else if (!played.Answer.Ok && !played.Fetched) Stopped(played.Answer.Says ?? played.Answer.Error ?? "the guest gave no answer");
+        else if (unread is not null) Stopped($"what the guest's run left cannot be read: {unread}");
         else if (played.Fetched && evidence.Observations.Count == 0) Stopped("the guest's run left no evidence");
     }
 

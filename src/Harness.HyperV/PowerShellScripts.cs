@@ -20,6 +20,12 @@ public sealed class PowerShellScripts(string program, IReadOnlyList<string> argu
 
     private const int MostNoise = 1 << 16;
 
+    // Longer is what a line is cut to: an answer has a sentence or two, and a program may say anything, without an end.
+    private const int LongestLine = 1 << 16;
+
+    // Of the last line, in a sentence for the user.
+    private const int MostTold = 400;
+
     // What a killed process leaves in a pipe is read, but nobody waits for whoever else has the pipe open.
     private static readonly TimeSpan Drain = TimeSpan.FromSeconds(2);
 
@@ -59,8 +65,9 @@ public sealed class PowerShellScripts(string program, IReadOnlyList<string> argu
         finally
         {
             if (!ended) await End(process).ConfigureAwait(false);
-            reading.CancelAfter(Drain);
-            await pipes.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            // Not every read of a pipe can be cancelled.
+            await pipes.WaitAsync(Drain, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await reading.CancelAsync().ConfigureAwait(false);
         }
 
         cancel.ThrowIfCancellationRequested();
@@ -78,7 +85,9 @@ public sealed class PowerShellScripts(string program, IReadOnlyList<string> argu
     {
         try
         {
-            return JsonSerializer.Deserialize(Convert.FromBase64String(base64), ConversationLine.Json.HostAnswer);
+            // What PowerShell makes text of is never null.
+            var answer = JsonSerializer.Deserialize(Convert.FromBase64String(base64), ConversationLine.Json.HostAnswer);
+            return answer is { Says: "" } ? answer with { Says = null } : answer;
         }
         catch (Exception e) when (e is FormatException or JsonException)
         {
@@ -123,25 +132,46 @@ public sealed class PowerShellScripts(string program, IReadOnlyList<string> argu
     {
         private readonly Lock _lock = new();
         private readonly StringBuilder _noise = new();
+        private string? _answer;
+        private string? _lastLine;
 
-        public string? Answer { get; private set; }
+        public string? Answer { get { lock (_lock) return _answer; } }
 
-        public string? LastLine { get; private set; }
+        public string? LastLine { get { lock (_lock) return _lastLine; } }
 
-        public string Noise => _noise.ToString();
+        public string Noise { get { lock (_lock) return _noise.ToString(); } }
 
         public async Task Read(StreamReader from, CancellationToken cancel)
         {
-            while (await from.ReadLineAsync(cancel).ConfigureAwait(false) is { } line)
+            var block = new char[4096];
+            var line = new StringBuilder();
+            while (await from.ReadAsync(block, cancel).ConfigureAwait(false) is var length and > 0)
             {
-                lock (_lock)
+                for (var rest = block.AsMemory(0, length); ;)
                 {
-                    if (line.StartsWith(Mark, StringComparison.Ordinal)) Answer = line[Mark.Length..].Trim();
-                    else if (line.Trim().Length > 0)
-                    {
-                        LastLine = line.Trim();
-                        if (_noise.Length < MostNoise) _noise.Append(line).Append('\n');
-                    }
+                    var end = rest.Span.IndexOf('\n');
+                    var part = end < 0 ? rest : rest[..end];
+                    line.Append(part.Span[..Math.Min(part.Length, LongestLine - line.Length)]);
+                    if (end < 0) break;
+                    Hear(line);
+                    rest = rest[(end + 1)..];
+                }
+            }
+
+            Hear(line);
+        }
+
+        private void Hear(StringBuilder heard)
+        {
+            var line = heard.ToString().TrimEnd('\r');
+            heard.Clear();
+            lock (_lock)
+            {
+                if (line.StartsWith(Mark, StringComparison.Ordinal)) _answer = line[Mark.Length..].Trim();
+                else if (line.Trim() is { Length: > 0 } told)
+                {
+                    _lastLine = told.Length > MostTold ? told[..MostTold] + "…" : told;
+                    if (_noise.Length < MostNoise) _noise.Append(line.AsSpan(0, Math.Min(line.Length, MostNoise - _noise.Length))).Append('\n');
                 }
             }
         }

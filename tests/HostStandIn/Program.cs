@@ -30,6 +30,11 @@ File.WriteAllText(at, (turn + 1).ToString(CultureInfo.InvariantCulture));
 using var output = Console.OpenStandardOutput();
 // Bytes in a code page that is none of ours.
 if (now.TryGetProperty("noiseBytes", out var noise)) output.Write(Convert.FromHexString(noise.GetString()!));
+// More than anybody reads, as lines or as one that does not end.
+if (now.TryGetProperty("lines", out var many))
+    for (var n = many.GetInt32(); n > 0; n--) output.Write("a line of no use\n"u8);
+if (now.TryGetProperty("endless", out var endless))
+    for (var n = endless.GetInt32(); n > 0; n--) output.Write("a line without an end "u8);
 if (now.TryGetProperty("error", out var error)) Console.Error.WriteLine(error.GetString());
 if (now.TryGetProperty("files", out var files))
     foreach (var file in files.EnumerateObject())
@@ -42,7 +47,13 @@ if (now.TryGetProperty("files", out var files))
 
 // A program of the script's own that goes on when nobody ends it.
 if (now.TryGetProperty("child", out var child))
-    Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["--sleep", child.GetString()!]) { UseShellExecute = false })!.Dispose();
+{
+    var says = child.GetString()!;
+    Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["--sleep", says]) { UseShellExecute = false })!.Dispose();
+    // Whoever looks for it afterwards must know who it was.
+    SpinWait.SpinUntil(() => File.Exists(says) && new FileInfo(says).Length > 0);
+}
+
 if (now.TryGetProperty("answer", out var answer))
     output.Write(Encoding.ASCII.GetBytes($"driverfault:{Convert.ToBase64String(Encoding.UTF8.GetBytes(answer.GetRawText()))}\r\n"));
 if (now.TryGetProperty("raw", out var raw)) output.Write(Encoding.ASCII.GetBytes(raw.GetString()! + "\n"));

@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json.Nodes;
 using System.Threading;
 using FluentAssertions;
 using Harness.Cli.Arguments;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
+using Harness.Core.Reports;
 using Harness.Core.Stories;
 using Harness.Core.Targets;
 using Harness.Core.Verdicts;
@@ -199,6 +201,73 @@ public sealed class FailureTests : IDisposable
     }
 
     [Fact]
+    public void A_harness_that_refuses_without_a_word_is_told_as_such()
+    {
+        using var host = new Host().MadeReady().Fine("Copy").Says("Run", new HostAnswer(true, ExitCode: 2, Says: "")).Collects("hang-irp");
+
+        host.Invoking(h => h.Play()).Should().Throw<UnusableDriverException>().WithMessage("*cannot run it: it did not say why");
+    }
+
+    [Theory]
+    [InlineData("{", "", "run.json cannot be read")]
+    [InlineData(null, "{\"n\":1,", "evidence.jsonl")]
+    [InlineData(null, "\0\0\0\0", "evidence.jsonl")]
+    public void What_the_guest_left_half_written_is_inconclusive(string? run, string evidence, string says)
+    {
+        using var host = new Host().MadeReady().Fine("Copy").Says("Run", new HostAnswer(true, ExitCode: 0));
+        var whole = RunFolder.Create(host.At("guest"), DateTimeOffset.UnixEpoch, Host.Emulated("hang-irp").Description).Path;
+        File.WriteAllText(host.At("run"), run ?? File.ReadAllText(Path.Combine(whole, RunFolder.RunFile)));
+        File.WriteAllText(host.At("evidence"), evidence);
+        host.Says("Collect", new HostAnswer(true), line => line["files"] = new JsonObject { ["a/run.json"] = host.At("run"), ["a/evidence.jsonl"] = host.At("evidence") });
+
+        Inconclusive(host).Should().Contain("what the guest's run left cannot be read").And.Contain(says).And.NotContain(host.At("scratch"));
+    }
+
+    [Fact]
+    public void What_an_earlier_run_left_in_the_guest_is_not_taken_for_this_one()
+    {
+        using var host = new Host().MadeReady().Tells("hang-irp");
+        File.WriteAllText(host.At("old"), "");
+        host.AlsoLeaves("../2020-01-01T000000-story-local/evidence.jsonl", host.At("old"));
+
+        Inconclusive(host).Should().Contain("it is of 2 runs, and one was asked for");
+    }
+
+    [Fact]
+    public void What_the_guest_leaves_is_not_taken_for_what_the_host_wrote()
+    {
+        using var host = new Host().MadeReady().Tells("hang-irp");
+        File.WriteAllText(host.At("forged"), "{}\n");
+        host.AlsoLeaves("CONVERSATION.jsonl", host.At("forged"));
+
+        host.Play().Judgement.Verdict.Should().Be(Verdict.Pass);
+
+        Directory.EnumerateFiles(host.At("kept")).Select(Path.GetFileName).Should().Equal("conversation.jsonl", "trace.etl");
+        host.Asked.Should().HaveCount(8);
+    }
+
+    [Fact]
+    public void A_script_that_says_more_than_anybody_reads_is_heard_all_the_same()
+    {
+        using var host = new Host().MadeReady().Fine("Copy").Says("Run", new HostAnswer(true, ExitCode: 0), line => line["lines"] = 300_000).Collects("hang-irp");
+
+        host.Play().Judgement.Verdict.Should().Be(Verdict.Pass);
+
+        host.Conversation[6].GetProperty("noise").GetString()!.Length.Should().BeInRange(60_000, (1 << 16) + 1);
+    }
+
+    [Fact]
+    public void A_line_that_does_not_end_is_cut()
+    {
+        using var host = new Host().MadeReady();
+        for (var tries = 0; tries <= Host.Short.Tries; tries++) host.Says("Copy", null, line => line["endless"] = 100_000);
+
+        Inconclusive(host).Should().Contain("a line without an end").And.Contain("…").And.Subject.Length.Should().BeLessThan(600);
+
+        host.Conversation[^1].GetProperty("noise").GetString()!.Length.Should().BeInRange(60_000, (1 << 16) + 1);
+    }
+
+    [Fact]
     public void A_guest_that_leaves_no_evidence_is_inconclusive()
     {
         using var host = new Host().MadeReady().Fine("Copy").Says("Run", new HostAnswer(true, ExitCode: 0)).Fine("Collect");
@@ -262,12 +331,22 @@ public sealed class FailureTests : IDisposable
         Process.GetProcessById(Pid(Child)).Kill();
     }
 
-    [Fact]
-    public async Task A_run_that_is_cancelled_leaves_no_process_and_no_file()
+    [Theory]
+    [InlineData("Check")]
+    [InlineData("Check Restore Start Connect")]
+    [InlineData("Check Restore Start Connect Copy Copy")]
+    [InlineData("Check Restore Start Connect Copy Copy Run")]
+    [InlineData("Check Restore Start Connect Copy Copy Run Collect")]
+    [InlineData("Check Restore Start Connect Copy Copy !Run LiveDump")]
+    [InlineData("Check Restore Start Connect Copy Copy !Run !LiveDump Interrupt Connect")]
+    public async Task A_run_that_is_cancelled_leaves_no_process_and_no_file(string until)
     {
         using var cancel = new CancellationTokenSource();
         using var host = new Host();
-        host.EndedBy(cancel).MadeReady().Fine("Copy").Says("Run", null, line => { line["hangs"] = true; line["pidFile"] = host.At("pid"); line["child"] = host.At("child"); });
+        host.EndedBy(cancel);
+        var steps = until.Split(' ');
+        foreach (var step in steps[..^1]) _ = step[0] == '!' ? host.Fails(step[1..], "timeout", "no answer") : host.Fine(step);
+        host.Says(steps[^1], null, line => { line["hangs"] = true; line["pidFile"] = host.At("pid"); line["child"] = host.At("child"); });
         using var written = new FileSystemWatcher(host.At()) { EnableRaisingEvents = true };
         written.Changed += (_, file) => { if (file.Name == "pid" && new FileInfo(file.FullPath).Length > 0) cancel.Cancel(); };
 

@@ -78,6 +78,15 @@ internal sealed class Host : IDisposable
     /// <summary>What the guest left is fetched.</summary>
     public Host Collects(string scenario) => Says("Collect", new HostAnswer(true), line => line["files"] = Left(scenario));
 
+    /// <summary>What the last step fetches has this file too, beside the others.</summary>
+    public Host AlsoLeaves(string name, string file)
+    {
+        var files = (JsonObject)_lines[^1]["files"]!;
+        files[$"{files.First().Key.Split('/')[0]}/{name}"] = file;
+        File.WriteAllLines(At("conversation"), _lines.Select(one => one.ToJsonString()));
+        return this;
+    }
+
     /// <summary>A dump is fetched, or written, to the host.</summary>
     public Host Dumps(string step, string dump) => Says(step, new HostAnswer(true), line => line["files"] = new JsonObject { [""] = dump });
 

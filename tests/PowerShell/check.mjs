@@ -60,6 +60,9 @@ for (const script of scripts) {
     if (script.errors.length > 0) continue;
     for (const type of script.bareTypes) find(type, `${type.name} is text where an argument stands; parentheses make it PowerShell`);
 
+    for (const operator of script.newer) find(operator, `syntax: Windows PowerShell has no ${operator.name}`);
+    for (const call of script.unseen) find(call, `${call.name} sends what is not written here, which cannot be checked`);
+
     const dotted = [...script.dotted].map(name => byName.get(name)).filter(Boolean);
     const modules = [...script.uses].map(name => byName.get(name)).filter(Boolean);
     const callers = scripts.filter(other => other.dotted.has(script.file.split('/').pop().toLowerCase()));

@@ -27,6 +27,10 @@ export class Script {
         this.calls = [];
         /** Types where an argument is text. */
         this.bareTypes = [];
+        /** What goes to another machine and stands elsewhere. */
+        this.unseen = [];
+        /** Operators that Windows PowerShell has not. */
+        this.newer = [];
         this.uses = new Set();
         this.dotted = new Set();
         this.scopes = [];
@@ -91,6 +95,9 @@ export class Script {
                 if (variable) this.#assign(variable, scope);
                 break;
             }
+            case 'pipeline_chain_tail':
+                this.newer.push(place(node, node.text));
+                break;
             case 'command':
                 return this.#command(node, scope);
             case 'variable':
@@ -144,6 +151,7 @@ export class Script {
         }
         // Of the script blocks that a command takes, one that goes to another machine or process sees no variable of this one.
         const remote = (lower(text) === 'invoke-command' && parameters.some(parameter => ['session', 'computername', 'vmname', 'vmid'].includes(parameter.name))) || lower(text) === 'start-job';
+        if (remote && !arguments_.some(child => child.descendantsOfType('script_block_expression').length > 0)) this.unseen.push(place(node, text));
         for (const child of node.children) {
             if (child === nameNode && child.type === 'command_name') continue;
             this.#arguments(child, scope, remote);

@@ -41,6 +41,7 @@ internal sealed class NightlyCommand
         var results = _around.ResultsIn(parsed.GetValue(_results));
         var matrix = Matrix(parsed, Path.GetDirectoryName(path)!);
         var baseline = Baseline.Read(path);
+        if (Path.GetDirectoryName(path) is { } place && !Directory.Exists(place)) throw new UsageException($"--baseline: there is no folder {place}");
 
         var started = _around.Clock.GetUtcNow();
         var archive = NightArchive.Begin(results, started);
@@ -52,8 +53,9 @@ internal sealed class NightlyCommand
         var crashed = runs.Any(run => run.Row.Verdict == Verdict.Error);
         var becomes = !crashed && (baseline is null || parsed.GetValue(_update));
         var night = Told(runs, finished: true) with { Accepted = becomes };
-        archive.Write(night);
+        // A page says that the night is the baseline when it is.
         if (becomes) Baseline.Of(night.Runs).Write(path);
+        archive.Write(night);
         Tell(night, archive, path, becomes, crashed, archive.RemoveOld());
         return crashed ? ExitCode.HarnessFailure : !night.Regressions.Any() ? ExitCode.Pass : ExitCode.Fail;
     }
@@ -70,7 +72,7 @@ internal sealed class NightlyCommand
             var request = _options.LeaveOut(parsed, _options.Understand(parsed, scenarios, target, driver), _around.Error);
             return request.Scenarios.Distinct().Select(scenario => new MatrixEntry(request, scenario,
                 new RowKey(target.Name, file is null ? driver.Path : Path.GetRelativePath(root, driver.Path).Replace('\\', '/'), scenario.Name, NightRow.RequestOf(request.ChoicesFor(scenario)))));
-        })).ToList();
+        })).DistinctBy(entry => entry.Key).ToList();
         return matrix.Count > 0 ? matrix : throw new UsageException("nightly: every scenario was left out, so there is nothing to run");
     }
 

@@ -27,6 +27,7 @@ public sealed record Baseline(IReadOnlyList<NightRow> Rows)
             if (!File.Exists(path)) return null;
             using var stream = File.OpenRead(path);
             var baseline = JsonSerializer.Deserialize(stream, NightlyJson.Indented.Baseline) ?? throw new JsonException();
+            if (!baseline.Rows.All(row => row is { IsWhole: true })) throw new JsonException();
             var twice = baseline.Rows.GroupBy(row => row.Key).FirstOrDefault(rows => rows.Count() > 1)?.Key;
             return twice is null ? baseline : throw new UnusableBaselineException($"--baseline: {path} has two rows for {twice.Scenario} with {twice.Driver} on {twice.Target}");
         }

@@ -135,7 +135,7 @@ public static class Comparison
 
     private static bool Same(this NightFinding one, NightFinding other) => one.Id == other.Id && one.Driver == other.Driver;
 
-    private static bool Changed(TimeSpan? from, TimeSpan? to, double factor) => from is { } less && to is { } more && more > factor * (less < Tick ? Tick : less);
+    private static bool Changed(TimeSpan? from, TimeSpan? to, double factor) => from is { } less && to is { } more && more.Ticks > factor * Math.Max(less.Ticks, Tick.Ticks);
 
     private static string Times(NightRow then, NightRow now) => $"{Spelled.Duration(then.Time!.Value)} then, {Spelled.Duration(now.Time!.Value)} now, on the run's clock.";
 

@@ -48,9 +48,8 @@ public sealed partial class NightArchive
             Directory.CreateDirectory(path);
             var name = now.UtcDateTime.ToString("yyyy-MM-dd'T'HHmmss", CultureInfo.InvariantCulture);
             var night = System.IO.Path.Combine(path, name);
-            for (var again = 2; Taken(night); again++) night = System.IO.Path.Combine(path, $"{name}-{again.ToString(CultureInfo.InvariantCulture)}");
             var past = Nights(path).Select(Read).OfType<Night>().ToList();
-            Directory.CreateDirectory(night);
+            for (var again = 2; !Claim(night); again++) night = System.IO.Path.Combine(path, $"{name}-{again.ToString(CultureInfo.InvariantCulture)}");
             return new NightArchive(path, night, past);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -65,10 +64,13 @@ public sealed partial class NightArchive
     {
         var folder = System.IO.Path.GetFileName(NightPath);
         WholeFile.Write(System.IO.Path.Combine(NightPath, NightFile), stream => NightlyJson.Write(stream, night, NightlyJson.Indented.Night));
-        WholeFile.Write(System.IO.Path.Combine(Path, JUnitFile), stream => NightJUnit.Write(stream, night));
-        WholeFile.Write(System.IO.Path.Combine(Path, SummaryFile), stream => NightSummary.Write(stream, night, folder));
-        WholeFile.Write(System.IO.Path.Combine(Path, ReportFile), stream => NightPage.Write(stream, [.. _past, night], folder));
+        Report(JUnitFile, stream => NightJUnit.Write(stream, night));
+        Report(SummaryFile, stream => NightSummary.Write(stream, night, folder));
+        Report(ReportFile, stream => NightPage.Write(stream, [.. _past, night], folder));
     }
+
+    // Two nights may be running, and each has its unfinished reports in its own folder.
+    private void Report(string file, Action<Stream> write) => WholeFile.Write(System.IO.Path.Combine(Path, file), write, NightPath);
 
     /// <summary>
     /// The rule of retention: the newest <see cref="Keeps"/> nights stay whole, this one among them; older ones go whole. Only folders that have a night's name and a
@@ -82,6 +84,8 @@ public sealed partial class NightArchive
         {
             try
             {
+                // night.json last: what somebody has open is found again another night.
+                foreach (var run in Directory.EnumerateDirectories(old)) Directory.Delete(run, recursive: true);
                 Directory.Delete(old, recursive: true);
                 gone.Add(System.IO.Path.GetFileName(old));
             }
@@ -105,7 +109,7 @@ public sealed partial class NightArchive
         try
         {
             using var stream = File.OpenRead(System.IO.Path.Combine(folder, NightFile));
-            return JsonSerializer.Deserialize(stream, NightlyJson.Indented.Night);
+            return JsonSerializer.Deserialize(stream, NightlyJson.Indented.Night) is { } night && night.Runs.All(run => run is { Row.IsWhole: true }) && night.Differences.All(d => d is not null) ? night : null;
         }
         catch (Exception e) when (e is JsonException or NotSupportedException or FormatException or OverflowException or IOException or UnauthorizedAccessException)
         {
@@ -113,8 +117,22 @@ public sealed partial class NightArchive
         }
     }
 
-    private static bool Taken(string path) => Directory.Exists(path) || File.Exists(path);
+    // Two nights of the same second: whoever creates night.json has the folder. Until it is written, it is one that cannot be read.
+    private static bool Claim(string path)
+    {
+        if (Directory.Exists(path) || File.Exists(path)) return false;
+        Directory.CreateDirectory(path);
+        var file = System.IO.Path.Combine(path, NightFile);
+        try
+        {
+            using (new FileStream(file, FileMode.CreateNew, FileAccess.Write)) return true;
+        }
+        catch (IOException) when (File.Exists(file))
+        {
+            return false;
+        }
+    }
 
-    [GeneratedRegex(@"^\d{4}-\d{2}-\d{2}T\d{6}(-\d+)?$")]
+    [GeneratedRegex(@"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}(-[0-9]+)?\z")]
     private static partial Regex NightName();
 }

@@ -52,6 +52,10 @@ public sealed record NightRow(RowKey Key, string Sha256, Verdict Verdict, Outcom
         return input.Length == 0 ? call : choices.Input.Length > shown ? $"{call} {input}… ({choices.Input.Length} bytes)" : $"{call} {input}";
     }
 
+    /// <summary>False of a row out of a file that has null in place of a finding, which a reader of JSON lets pass.</summary>
+    [JsonIgnore]
+    internal bool IsWhole => Findings.All(finding => finding is not null);
+
     /// <summary>"+zombie-in-rundown !cancel-timeout": expected ones with a plus, others with an exclamation mark; "-" for none.</summary>
     [JsonIgnore]
     public string FindingsText => Findings.Count == 0 ? "-" : string.Join(' ', Findings.Select(f => (f.Expected ? "+" : "!") + f.Id));
@@ -100,9 +104,10 @@ public sealed record Night(DateTimeOffset Started, string HarnessVersion, bool F
 
     /// <summary>"3 regressions in 2 runs", "1 regression", "no regression".</summary>
     [JsonIgnore]
-    public string Headline => Regressions.Count() switch { 0 => "no regression", 1 => "1 regression", var many => $"{many} regressions in {Spelled(Regressions.Select(d => d.Key).Distinct().Count())}" };
+    public string Headline => Regressions.Count() switch { 0 => "no regression", 1 => "1 regression", var many => $"{many} regressions in {Counted(Regressions.Select(d => d.Key).Distinct().Count())}" };
 
-    private static string Spelled(int runs) => runs == 1 ? "1 run" : $"{runs} runs";
+    /// <summary>"1 run", "13 runs".</summary>
+    internal static string Counted(int runs) => runs == 1 ? "1 run" : $"{runs} runs";
 
     /// <summary>What of a run differs from the baseline.</summary>
     public IEnumerable<Difference> Of(RowKey key) => Differences.Where(d => d.Key == key);

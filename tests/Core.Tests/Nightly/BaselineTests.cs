@@ -46,6 +46,16 @@ public sealed class BaselineTests : IDisposable
         FluentActions.Invoking(() => Baseline.Read(File)).Should().Throw<UnusableBaselineException>().WithMessage("*two rows for hang-irp with guilty.sys on emulated");
     }
 
+    [Theory]
+    [InlineData("null")]
+    [InlineData("""{"key": {"target": "t", "driver": "d", "scenario": "s", "request": "r"}, "sha256": "a", "verdict": "pass", "outcome": "ended", "time": null, "findings": [null]}""")]
+    public void Nothing_where_a_row_or_a_finding_should_be_is_refused(string row)
+    {
+        System.IO.File.WriteAllText(File, $$"""{"rows": [{{row}}]}""");
+
+        FluentActions.Invoking(() => Baseline.Read(File)).Should().Throw<UnusableBaselineException>().WithMessage("*it is not a baseline");
+    }
+
     [Fact]
     public void No_file_is_no_baseline_and_a_folder_is_none_either()
     {

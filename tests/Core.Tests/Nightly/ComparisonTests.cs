@@ -26,6 +26,10 @@ public sealed class ComparisonTests
         Differences(Usual with { Time = TimeSpan.FromMilliseconds(then) }, Usual with { Time = TimeSpan.FromMilliseconds(now) }).Should().Equal(kind is null ? [] : [kind.Value]);
 
     [Fact]
+    public void The_longest_time_of_all_is_compared_too() =>
+        Differences(Usual with { Time = TimeSpan.MaxValue }, Usual).Should().Equal(DifferenceKind.Faster);
+
+    [Fact]
     public void Times_of_different_outcomes_are_not_compared() =>
         Differences(Usual with { Outcome = Outcome.Ended }, Usual with { Outcome = Outcome.Zombie, Time = TimeSpan.FromMinutes(5) }).Should().Equal(DifferenceKind.Outcome);
 

@@ -1,3 +1,4 @@
+using System.Threading;
 using System.Xml.Linq;
 using FluentAssertions;
 using Harness.Core.Nightly;
@@ -37,6 +38,68 @@ public sealed class NightArchiveTests : IDisposable
     }
 
     [Fact]
+    public async Task Nights_that_begin_at_once_have_folders_of_their_own()
+    {
+        using var gate = new Barrier(8);
+        var began = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Factory.StartNew(() =>
+        {
+            gate.SignalAndWait();
+            return NightArchive.Begin(_results, Nights.First).NightPath;
+        }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+
+        began.Should().OnlyHaveUniqueItems();
+    }
+
+    [Fact]
+    public void What_only_looks_like_a_night_is_not_removed()
+    {
+        string[] others = ["2020-01-01T000000-copy", "20200101T000000", "\u0662\u0660\u0662\u0660-01-01T000000"];
+        foreach (var other in OperatingSystem.IsWindows() ? others : [.. others, "2020-01-01T000000\n"])
+        {
+            Directory.CreateDirectory(At(other));
+            File.WriteAllText(At(other, NightArchive.NightFile), "{}");
+        }
+
+        for (var day = 0; day <= NightArchive.Keeps; day++) Keep(Nights.First.AddDays(day), Row);
+
+        NightArchive.Begin(_results, Nights.First.AddDays(100)).RemoveOld().Should().Equal("2026-11-22T084312", "2026-11-23T084312");
+    }
+
+    [Theory]
+    [InlineData("\"runs\": [null], \"differences\": []")]
+    [InlineData("\"runs\": [], \"differences\": [null]")]
+    public void A_past_night_with_nothing_where_something_should_be_costs_only_itself(string content)
+    {
+        var broken = NightArchive.Begin(_results, Nights.First);
+        File.WriteAllText(Path.Combine(broken.NightPath, NightArchive.NightFile), $$"""{"started": "2026-11-22T08:43:12+00:00", "harnessVersion": "1", "finished": true, "accepted": false, "baseline": null, {{content}}}""");
+
+        Keep(Nights.First.AddDays(1), Row);
+
+        Html().Descendants("h2").Select(h => h.Value).Should().Contain("The last 1 nights");
+    }
+
+    [Fact]
+    public void Drivers_whose_names_would_be_one_class_are_told_apart()
+    {
+        var rows = new[] { "x/m.sys", "x_m.sys" }.Select(driver => Nights.Row("hang-irp", driver)).ToArray();
+
+        NightArchive.Begin(_results, Nights.First).Write(Nights.Of(Nights.First, null, [.. rows.Select(Nights.Run)]));
+
+        XDocument.Load(At("junit.xml")).Descendants("testcase").Select(c => c.Attribute("name")!.Value).Should().Equal("hang-irp control 0x222008", "hang-irp control 0x222008 with x_m.sys");
+    }
+
+    [Fact]
+    public void The_summary_has_room_on_a_CI_job_s_page_whatever_a_night_says()
+    {
+        var runs = Enumerable.Range(0, 200).Select(n => Nights.Run(Nights.Row($"scenario-{n}") with { Verdict = Verdict.Fail })).Select(run => run with { Because = new string('\u20ac', 10_000), Replay = new string('x', 10_000) }).ToArray();
+
+        NightArchive.Begin(_results, Nights.First).Write(Nights.Of(Nights.First, new Baseline([]), runs));
+
+        new FileInfo(At("summary.md")).Length.Should().BeInRange(1 << 17, 1 << 20);
+        File.ReadAllText(At("summary.md")).Should().Contain("more, in night.json.").And.Contain("\u20ac\u2026 |".Replace(" |", "<br>", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void The_page_shows_the_trend_over_the_nights_that_are_there()
     {
         var baseline = new Baseline([Row]);
@@ -70,14 +133,14 @@ public sealed class NightArchiveTests : IDisposable
     [Fact]
     public void What_a_driver_says_is_text_on_every_page()
     {
-        var says = "<script>alert(1)</script> | `x` ]]> \u001b[2J &";
+        var says = "<script>alert(1)</script> | `x` $x$ ]]> \u001b[2J &";
         var evil = Row with { Key = Row.Key with { Driver = "a|<b>&.sys" }, Findings = [new NightFinding("use-after-free", "a|<b>&.sys", false) { Says = says }] };
 
         Keep(Nights.First, evil, new Baseline([Row with { Key = evil.Key }]));
 
-        File.ReadAllText(At("summary.md")).Should().NotContain("<script>").And.NotContain("\u001b").And.Contain("&lt;script&gt;").And.Contain("a&#124;&lt;b&gt;&amp;.sys");
+        File.ReadAllText(At("summary.md")).Should().NotContain("<script>").And.NotContain("\u001b").And.Contain("&lt;script&gt;").And.Contain("a&#124;&lt;b&gt;&amp;.sys").And.NotContain("$", "a pair of them is a formula");
         File.ReadAllText(At("report.html")).Should().NotContain("<script>").And.NotContain("\u001b");
-        XDocument.Load(At("junit.xml")).Descendants("failure").Single().Attribute("message")!.Value.Should().Contain("<script>alert(1)</script> | `x` ]]> \\x1b[2J &");
+        XDocument.Load(At("junit.xml")).Descendants("failure").Single().Attribute("message")!.Value.Should().Contain("<script>alert(1)</script> | `x` $x$ ]]> \\x1b[2J &");
     }
 
     [Fact]

@@ -197,6 +197,28 @@ public sealed class NightlyCommandTests : IDisposable
     }
 
     [Fact]
+    public void A_build_that_is_named_twice_is_run_once()
+    {
+        File.Copy(Repository.File("tests", "drivers", "bin", "gcc-O2", "late-dpc.sys"), _scratch["late-dpc.sys"]);
+        var twice = Of(new EmulatedTarget(), "hang-irp", "--driver", _scratch["late-dpc.sys"], "--driver", Path.Combine(_scratch.Folder, ".", "late-dpc.sys"), "--device", "LateDpc", "--ioctl", "0x222000");
+
+        twice.Code.Should().Be(ExitCode.Pass, twice.Error);
+        Harness.Core.Nightly.Baseline.Read(Baseline)!.Rows.Should().ContainSingle();
+    }
+
+    [Fact]
+    public void A_baseline_that_cannot_be_kept_leaves_no_page_that_says_so()
+    {
+        var target = ScriptedTarget.Victim(Outcome.Zombie);
+        Directory.CreateDirectory(Baseline + ".unfinished");
+
+        var night = Of(target, "hang-irp");
+
+        night.Code.Should().Be(ExitCode.HarnessFailure);
+        Summary.Should().StartWith("# driverfault nightly: did not finish\n");
+    }
+
+    [Fact]
     public void Without_a_name_the_baseline_is_in_the_repository_s_root()
     {
         var night = CommandRun.In(_scratch.Folder, ScriptedTarget.Victim(Outcome.Zombie), "nightly", "hang-irp");
@@ -221,6 +243,7 @@ public sealed class NightlyCommandTests : IDisposable
     [InlineData("--slower: '1' is not a factor", "--slower", "1")]
     [InlineData("--slower: 'twice' is not a factor", "--slower", "twice")]
     [InlineData("--baseline: '' is not a file's name", "--baseline", "")]
+    [InlineData("--baseline: there is no folder ", "--baseline", "nowhere/baseline.json")]
     [InlineData("there is no scenario 'hang-irpp'; did you mean 'hang-irp'?", "hang-irpp")]
     [InlineData("there is no option '--baselin'; did you mean '--baseline'?", "--baselin")]
     [InlineData("--target: 'hyperv' is not available here", "--target", "hyperv")]

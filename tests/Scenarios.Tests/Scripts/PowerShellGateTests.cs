@@ -43,7 +43,7 @@ public sealed class PowerShellGateTests : IDisposable
         var gate = await Gate(Repository.Root);
 
         gate.Code.Should().Be(0, gate.Out);
-        var scripts = new[] { Repository.Root, Repository.File("scripts"), Repository.File("vm-scripts") }.Where(Directory.Exists)
+        var scripts = new[] { Repository.Root, Repository.File("scripts"), Repository.File("vm-scripts"), Repository.File("driver", "myfault", "sign") }.Where(Directory.Exists)
             .SelectMany(folder => Directory.EnumerateFiles(folder, "*.ps*1")).Count();
         gate.LastLine.Should().Be($"{scripts} scripts, nothing found", "the gate sees all there are");
     }
@@ -73,6 +73,8 @@ public sealed class PowerShellGateTests : IDisposable
     [InlineData("$found is not assigned on the other machine", "", "Invoke-Command -Session $found -ScriptBlock { $found }\n", "")]
     [InlineData("calls Get-Part on another machine", "", "Invoke-Command -Session $found -ScriptBlock { Get-Part -Name 'x' }\n", "")]
     [InlineData("calls Get-Part on another machine", "", "Invoke-Command -Session $found -ScriptBlock { function Get-One { Get-Part -Name 'x' }; Get-One }\n", "")]
+    [InlineData("Windows PowerShell has no &&", "Script.ps1:7:", "Get-Part && Get-Part\n", "")]
+    [InlineData("Invoke-Command sends what is not written here", "Script.ps1:7:15:", "$s = { 'x' }; Invoke-Command -Session $found -ScriptBlock $s\n", "")]
     [InlineData("Part.psm1:5:", "exports 'Get-More', which it does not define", "", "Export-ModuleMember -Function 'Get-More'\n")]
     [InlineData("Part.psm1:5:", "Get-Part has no parameter -whatif", "", "Get-Part -WhatIf\n")]
     public async Task What_is_planted_is_found(string where, string what, string inScript, string inModule)
