@@ -21,6 +21,7 @@ public sealed class EventTrace : IDisposable
         Source = windows ?? _bridge!.Source;
         Kernel = new KernelTraceEventParser(Source, KernelTraceEventParser.ParserTrackingOptions.ThreadToProcess);
         Terminations = new ProcessTerminateTraceEventParser(Source);
+        Names = new ImageNamesTraceEventParser(Source);
     }
 
     /// <exception cref="UnusableTraceException">It is no event trace log, or one of a kind that is not read; one line says which.</exception>
@@ -64,6 +65,9 @@ public sealed class EventTrace : IDisposable
 
     /// <summary>Process/Terminate, which <see cref="Kernel"/> does not know.</summary>
     public ProcessTerminateTraceEventParser Terminations { get; }
+
+    /// <summary>Names of routines that the trace itself has.</summary>
+    public ImageNamesTraceEventParser Names { get; }
 
     /// <summary>What could not be read so far; on Windows of the file as a whole only.</summary>
     public IReadOnlyList<string> Notes => [.. File.Notes, .. _bridge?.Notes ?? [], .. _stacks is { LeftOut: > 0 and var left } ? (string[])[$"{left} × cached stacks beyond the first four million frames, which are not kept"] : []];

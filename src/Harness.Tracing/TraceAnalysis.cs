@@ -26,7 +26,7 @@ public static class TraceAnalysis
         var names = new FrameNames(follower.Images, symbols, files);
         var chain = new Chain(follower, names, gaps);
         var fates = follower.Dying.Select(chain.Weigh).Concat(follower.Others.OrderBy(process => process.Pid).Select(chain.WeighUnasked).OfType<TracedFate>()).ToList();
-        return new TraceDiagnosis(Chain.Time(follower.End), fates, follower.EndedUnasked, follower.Forgotten, gaps, [.. Lacks(follower, fates)], [.. names.Exports.Select(image => $"exports of {image}")], files?.Notes ?? [])
+        return new TraceDiagnosis(Chain.Time(follower.End), fates, follower.EndedUnasked, follower.Forgotten, gaps, [.. Lacks(follower, fates)], [.. names.Exports.Select(image => $"exports of {image}"), .. names.Carried.Select(image => $"{image}, in the trace")], files?.Notes ?? [])
         {
             SawProcesses = follower.SawProcesses,
         };

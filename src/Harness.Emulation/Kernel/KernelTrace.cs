@@ -184,6 +184,7 @@ internal sealed class KernelTrace
         foreach (var entry in NtData.ActiveProcesses(m).Entries()) RunDown(at, started, new Process(m, entry - 0x448));
         foreach (var entry in NtData.Modules(m).Entries())
             _session.Image(at, started ? KernelTraceEvents.ImageDCStart : KernelTraceEvents.ImageDCEnd, Facts(new LoaderEntry(m, entry)));
+        if (started) _session.Names(at, NtImage.Base, NtImage.Instance.Routines.Select(routine => ((uint)(routine.Address - NtImage.Base), routine.Name)));
         _session.EndRundown(at);
     }
 

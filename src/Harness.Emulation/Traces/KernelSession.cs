@@ -130,6 +130,39 @@ internal sealed class KernelSession
         Log(at, record);
     }
 
+    /// <summary>Names of an image's routines, for an image that no symbol store has; in as many records as they need.</summary>
+    public void Names(EventOrigin at, ulong image, IEnumerable<(uint Rva, string Name)> names)
+    {
+        const int headers = FullHeaderLayout.SizeInBytes + ImageNamesLayout.First;
+        var part = new List<(uint Rva, string Name)>();
+        var length = headers;
+        foreach (var name in names)
+        {
+            var more = sizeof(uint) + name.Name.Length + 1;
+            if (length + more > LongestRecord) LogPart();
+            part.Add(name);
+            length += more;
+        }
+
+        LogPart();
+
+        void LogPart()
+        {
+            var record = TraceRecord.Full(_record, ImageNamesLayout.Class, ImageNamesLayout.Names, ImageNamesLayout.Version, _buffers.Tick(at.Now));
+            record.Put64(image);
+            record.Put32((uint)part.Count);
+            foreach (var (rva, name) in part)
+            {
+                record.Put32(rva);
+                record.PutAnsi(name);
+            }
+
+            Log(at, record);
+            part.Clear();
+            length = headers;
+        }
+    }
+
     private TraceRecord Rsds(long time, ImageFacts image, PdbIdentity pdb)
     {
         const byte rsds = 36;

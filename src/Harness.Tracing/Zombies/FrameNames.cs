@@ -3,7 +3,7 @@ using Harness.Core.Symbols;
 
 namespace Harness.Tracing.Zombies;
 
-/// <summary>Names for the frames of stacks: by the PDB of an image, else by the exports of its file, else module and offset.</summary>
+/// <summary>Names for the frames of stacks: by the PDB of an image, else by the exports of its file, else by what the trace has, else module and offset.</summary>
 internal sealed class FrameNames(ImageTimeline images, ISymbols? symbols, ImageFiles? files)
 {
     private readonly Dictionary<(ulong Address, KernelImage? Image), string> _names = [];
@@ -11,6 +11,9 @@ internal sealed class FrameNames(ImageTimeline images, ISymbols? symbols, ImageF
 
     /// <summary>Images whose routines have names because of their exports alone.</summary>
     public IEnumerable<string> Exports => _sources.Where(source => source.Value is { Pdb: null, File: not null }).Select(source => source.Key.File);
+
+    /// <summary>Images whose routines have the names that the trace has for them.</summary>
+    public IEnumerable<string> Carried => _sources.Where(source => source.Value is { Pdb: null, File: null } && images.Named.Contains(source.Key)).Select(source => source.Key.File);
 
     /// <summary>"nt!KeWaitForSingleObject+0x18", "driver.sys+0x1234", or the address.</summary>
     public string Of(ulong address, double at)
@@ -32,7 +35,7 @@ internal sealed class FrameNames(ImageTimeline images, ISymbols? symbols, ImageF
         // Where the file is there too, its functions tell whether the PDB's nearest name is the routine's.
         var found = source switch
         {
-            (null, null) => null,
+            (null, null) => images.NameIn(image, rva),
             ({ } pdb, null) => pdb.NameOf(rva),
             ({ } pdb, { } file) => file.NameOf(rva, pdb.NameOf),
             (null, { } file) => file.NameOf(rva),

@@ -9,8 +9,14 @@ namespace Harness.Tracing.Zombies;
 /// <summary>The kernel's images, and when each was where it was. Rundowns at either end of a session tell of those that were there already.</summary>
 internal sealed class ImageTimeline
 {
+    /// <summary>Of one image; ntoskrnl.exe has some thirty thousand.</summary>
+    private const int MostNames = 1 << 17;
+
     private readonly List<KernelImage> _images = [];
     private readonly HashSet<(ulong Base, PdbIdentity Pdb)> _pdbs = [];
+
+    /// <summary>Of images that the trace itself names, by their bases: the routines' offsets and names.</summary>
+    private readonly Dictionary<ulong, SortedList<uint, string>> _names = [];
 
     public ImageTimeline(EventTrace trace)
     {
@@ -18,10 +24,37 @@ internal sealed class ImageTimeline
         trace.Kernel.ImageDCStart += data => Add(data, double.NegativeInfinity);
         trace.Kernel.ImageDCStop += data => Add(data, double.NegativeInfinity);
         trace.Kernel.ImageUnload += Unload;
+        trace.Names.ImageNames += Add;
         new SymbolTraceEventParser(trace.Source).ImageIDDbgID_RSDS += data =>
         {
             if (new KernelAddress(data.ImageBase).IsKernel) _pdbs.Add((data.ImageBase, new PdbIdentity(PdbIdentity.FileName(data.PdbFileName), data.GuidSig, (uint)data.Age)));
         };
+    }
+
+    /// <summary>Images whose names the trace has.</summary>
+    public IEnumerable<KernelImage> Named => _images.Where(image => _names.ContainsKey(image.Base));
+
+    /// <summary>The routine nearest below an offset in an image, by the names that the trace has of it; null when it has none.</summary>
+    public (uint Rva, string Name)? NameIn(KernelImage image, uint rva)
+    {
+        if (!_names.TryGetValue(image.Base, out var names)) return null;
+        var (low, high) = (0, names.Count);
+        while (low < high)
+        {
+            var middle = (low + high) / 2;
+            if (names.Keys[middle] <= rva) low = middle + 1;
+            else high = middle;
+        }
+
+        return low == 0 ? null : (names.Keys[low - 1], names.Values[low - 1]);
+    }
+
+    private void Add(ImageNamesTraceData data)
+    {
+        if (!new KernelAddress(data.ImageBase).IsKernel) return;
+        if (!_names.TryGetValue(data.ImageBase, out var names)) _names[data.ImageBase] = names = [];
+        foreach (var (rva, name) in data.Names)
+            if (names.Count < MostNames) names[rva] = name;
     }
 
     /// <summary>The image that held an address at this time; null when none is known.</summary>

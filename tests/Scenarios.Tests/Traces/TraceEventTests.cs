@@ -43,6 +43,7 @@ public sealed class TraceEventTests
         kernel.ImageDCStart += data => Count(20, 3, data);
         kernel.ImageDCStop += data => Count(20, 4, data);
         trace.Terminations.ProcessTerminate += data => Count(3, 11, data);
+        trace.Names.ImageNames += data => Count(-1, 1, data);
 
         trace.Process();
 

@@ -95,6 +95,20 @@ internal sealed class TraceRecords
     {
         if (e.Group < 0)
         {
+            if (new Guid(_file.AsSpan(e.At + 0x18, 16)) == new Guid("5f1a7c0e-6d0b-4f0e-9a53-0d1c2b7e8f46"))
+            {
+                // Base and number, then so many offsets with a text each.
+                var ends = 12;
+                for (var i = 0; i < e.U32(8) && ends < e.Payload.Length; i++)
+                {
+                    for (ends += 4; ends < e.Payload.Length && e.Payload.Span[ends] != 0; ends++) Rule(e.Payload.Span[ends] is > 0x20 and < 0x7F, $"{e.Name}: a name with strange characters");
+                    ends++;
+                }
+
+                Rule(e.Type == 1 && e.Version == 1 && ends == e.Payload.Length, $"{e.Name}: names of {e.Payload.Length} bytes that end at {ends}");
+                return;
+            }
+
             Rule(new Guid(_file.AsSpan(e.At + 0x18, 16)) == new Guid("b3e675d7-2554-4f18-830b-2762732560de") && e.Type == 36 && e.Version == 2, $"{e.Name}: an event of another class");
             Rule(Walk(e, 0x20, "a"), $"{e.Name}: it does not end with its text");
             return;

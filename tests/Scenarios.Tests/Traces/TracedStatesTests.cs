@@ -66,7 +66,7 @@ public sealed class TracedStatesTests
 
         TracedRun.Broken(file).Should().BeEmpty();
         var events = new TraceRecords(file).Events;
-        var told = events.Where(e => e.Group < 0).ToList();
+        var told = events.Where(e => e is { Group: < 0, Type: 36 }).ToList();
         told.Should().HaveCount(2).And.OnlyContain(e => e.Guid(12) == id && e.U32(28) == 3 && e.Ansi(32) == "myfault.pdb" && e.U32(8) == 0);
         foreach (var e in told) events.Should().ContainSingle(image => image.Time == e.Time && (image.Group == 20 || image.Group == 3) && image.U64(0) == e.U64(0));
     }

@@ -1,6 +1,7 @@
 using FluentAssertions;
 using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
+using Harness.Core.Nt;
 using Harness.Core.Symbols;
 using Harness.Core.Traces;
 using Harness.Scenarios;
@@ -113,10 +114,10 @@ public sealed class TracedZombiesTests : IDisposable
     [InlineData("hang-irp-noop-cancel", null)]
     [InlineData("hang-irp-overlapped", null)]
     [InlineData("hang-irp-completion-port", Hold.Rundown)]
-    public void Without_the_image_nothing_is_proven_and_the_trace_says_what_it_lacks(string scenario, Hold? hold)
+    public void Without_names_nothing_is_proven_and_the_trace_says_what_it_lacks(string scenario, Hold? hold)
     {
         var run = TracedRun.Of(scenario, settle: Settle);
-        var seen = Diagnosis(run, kernel: null);
+        var seen = Diagnosis(run, Nameless(run.File), kernel: null);
         var fate = Victim(run, seen);
 
         (fate.Answer, fate.Hold, fate.Driver).Should().Be((Answer.ConsistentWith, hold, "myfault.sys"), fate.Says);
@@ -131,20 +132,33 @@ public sealed class TracedZombiesTests : IDisposable
         var other = (byte[])run.Kernel.Clone();
         // IMAGE_FILE_HEADER.TimeDateStamp, behind the signature and two fields.
         other[BitConverter.ToInt32(other, 0x3C) + 8] ^= 1;
-        var seen = Diagnosis(run, other);
+        var seen = Diagnosis(run, Nameless(run.File), other);
 
         Victim(run, seen).Answer.Should().Be(Answer.ConsistentWith);
         seen.Notes.Should().ContainSingle().Which.Should().StartWith("images: ntoskrnl.exe is of another build and was not used: time stamp 0x");
-        Diagnosis(run).Symbols.Should().Equal("exports of ntoskrnl.exe");
+        Diagnosis(run, Nameless(run.File), run.Kernel).Symbols.Should().Equal("exports of ntoskrnl.exe");
+        Diagnosis(run).Symbols.Should().Equal("ntoskrnl.exe, in the trace");
     }
 
-    private TraceDiagnosis Diagnosis(TracedRun run) => Diagnosis(run, run.Kernel);
+    /// <summary>From the trace alone: nothing is beside it.</summary>
+    private TraceDiagnosis Diagnosis(TracedRun run) => Diagnosis(run, run.File, kernel: null);
 
-    private TraceDiagnosis Diagnosis(TracedRun run, byte[]? kernel)
+    /// <summary>The trace as a Windows would have written it, without names: their events are of a class that nobody knows.</summary>
+    private static byte[] Nameless(byte[] file)
+    {
+        var trace = (byte[])file.Clone();
+        var names = ImageNamesLayout.Class.ToByteArray();
+        var changed = 0;
+        for (var from = 0; trace.AsSpan(from).IndexOf(names) is >= 0 and var at; from += at + names.Length, changed++) trace[from + at] ^= 0xFF;
+        changed.Should().BePositive();
+        return trace;
+    }
+
+    private TraceDiagnosis Diagnosis(TracedRun run, byte[] file, byte[]? kernel)
     {
         var folder = Directory.CreateDirectory(_scratch[$"looked-at-{_looks++}"]).FullName;
         var path = Path.Combine(folder, "trace.etl");
-        File.WriteAllBytes(path, run.File);
+        File.WriteAllBytes(path, file);
         if (kernel is not null) File.WriteAllBytes(Path.Combine(folder, "ntoskrnl.exe"), kernel);
         using var trace = EventTrace.Open(path);
         return TraceAnalysis.Of(trace, null, ImageFiles.In(folder, null));
