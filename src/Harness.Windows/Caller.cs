@@ -75,6 +75,14 @@ internal sealed class Caller(string device, Action<int, string, string?> entered
         }
     }
 
+    /// <summary>Closes what the story has left open: a driver with an open file object cannot be unloaded.</summary>
+    public void CloseHandles()
+    {
+        foreach (var (name, opened) in _handles)
+            if (!opened.Device.IsClosed) Play(new Close(name));
+        foreach (var port in _ports.Values) port.Dispose();
+    }
+
     /// <summary>The request that was sent under this name; null when none was.</summary>
     public NativeRequest? RequestNamed(string name) => _requests.GetValueOrDefault(name)?.Native;
 

@@ -33,7 +33,7 @@ internal sealed record ClientAsks(int Question, Act Condition) : ClientMessage;
 /// <summary>An act of the story that a client process cannot play.</summary>
 internal sealed record ClientRefuses(string Why) : ClientMessage;
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, RespectNullableAnnotations = true, AllowOutOfOrderMetadataProperties = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, AllowOutOfOrderMetadataProperties = true)]
 [JsonSerializable(typeof(ClientOrders))]
 [JsonSerializable(typeof(ClientMessage))]
 [JsonSerializable(typeof(Leftovers))]

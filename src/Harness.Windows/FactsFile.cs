@@ -43,7 +43,7 @@ public static class WindowsFacts
             asked.OfMemory("how it waits", (_, thread) => $"{thread.State} ({thread.WaitReason}) {thread.WaitMode} {(thread.Alertable ? "Alertable" : "Non-Alertable")}"),
             asked.OfMemory("the IRPs that keep it", (_, thread) => thread.Irps.Count == 0 ? "none on the thread or its files"
                 : string.Join("; ", thread.Irps.Select(irp => $"on the {irp.List}'s list, Cancel {(irp.Cancel ? "TRUE" : "FALSE")}, CancelRoutine {irp.CancelRoutine ?? "none"}, held by {irp.Holder ?? "nobody"}"))),
-            asked.Last<TerminateRequested>("what a second TerminateProcess returns", again => again.Process == story.Victim && again.N > asked.Kill?.N, again => again.Result.ToString()),
+            .. asked.KillsTwice ? [asked.Last<TerminateRequested>("what a second TerminateProcess returns", again => again.Process == story.Victim && again.N > asked.Kill?.N, again => again.Result.ToString())] : Array.Empty<WindowsFact>(),
             asked.Once<ProcessEnded>("how long after the kill it ended", end => end.Process == story.Victim, end => asked.Kill is { } kill ? $"{(end.At - kill.At).TotalSeconds:0.000} s" : null),
             asked.Once<ProcessEnded>("how long after the driver's release it ended", end => end.Process == story.Victim, end => asked.Released is { } released && released.N < end.N ? $"{(end.At - released.At).TotalSeconds:0.000} s" : "it had ended before"),
             asked.Last<ManagedStackSeen>("its managed stack after the kill", seen => seen.Process == story.Victim && seen.N > (asked.Kill?.N ?? int.MaxValue), seen => string.Join(" <- ", seen.Frames)),
@@ -60,6 +60,9 @@ public static class WindowsFacts
     private sealed class Asked(string scenario, Story story, IReadOnlyList<Observation> evidence)
     {
         public TerminateRequested? Kill { get; } = evidence.OfType<TerminateRequested>().FirstOrDefault(kill => kill.Process == story.Victim);
+
+        /// <summary>The story terminates its victim once more.</summary>
+        public bool KillsTwice { get; } = story.Processes.SelectMany(process => process.Threads).SelectMany(thread => thread.Acts).OfType<Terminate>().Count(kill => kill.Process == story.Victim) > 1;
 
         /// <summary>The harness's release after the story.</summary>
         public CallEntered? Released { get; } = evidence.OfType<CallEntered>().LastOrDefault(call => call.Process == Story.Controller && call.Call.StartsWith("DeviceIoControl", StringComparison.Ordinal));

@@ -28,6 +28,7 @@ internal sealed class Journal : IDisposable
 
     private readonly FileStream _file;
     private readonly Action<string>? _wrote;
+    private Leftovers? _last;
 
     private Journal(FileStream file, Leftovers? found, Action<string>? wrote) => (_file, Found, _wrote) = (file, found, wrote);
 
@@ -55,16 +56,33 @@ internal sealed class Journal : IDisposable
         return new Journal(file, Last(reader.ReadToEnd()), wrote);
     }
 
-    // A line that the crash cut short was never acted upon.
-    internal static Leftovers? Last(string text) =>
-        text.Split('\n') is [.., var last, _] ? JsonSerializer.Deserialize(last, WindowsJson.Default.Leftovers) : null;
+    // The last line that can be read. One that a crash cut short was never acted upon; after a bug check a file may also end in zeros.
+    private static Leftovers? Last(string text) => text.Split('\n')[..^1].Reverse().Select(Read).FirstOrDefault(line => line is not null);
 
-    /// <summary>Before a step: what there will be after it.</summary>
+    private static Leftovers? Read(string line)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(line.Trim('\0'), WindowsJson.Default.Leftovers);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Before a step: what there will be after it. A step that leaves nothing more needs no other line, and so no room on the disk.</summary>
     public void Write(string step, Leftovers left)
     {
-        _file.Seek(0, SeekOrigin.End);
-        _file.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(left, WindowsJson.Default.Leftovers) + "\n"));
-        _file.Flush(flushToDisk: true);
+        if (!ReferenceEquals(left, _last))
+        {
+            _file.Seek(0, SeekOrigin.End);
+            // What stands before it may be a line that was cut short.
+            _file.Write(Encoding.UTF8.GetBytes("\n" + JsonSerializer.Serialize(left, WindowsJson.Default.Leftovers) + "\n"));
+            _file.Flush(flushToDisk: true);
+            _last = left;
+        }
+
         _wrote?.Invoke(step);
     }
 
@@ -73,6 +91,7 @@ internal sealed class Journal : IDisposable
     {
         _file.SetLength(0);
         _file.Flush(flushToDisk: true);
+        _last = null;
     }
 
     public void Dispose() => _file.Dispose();

@@ -25,6 +25,7 @@ internal sealed class LocalRun : IDisposable
     private readonly List<RunningClient> _clients = [];
     private Leftovers _left;
     private DriverService? _service;
+    private bool _loaded;
     private DeviceHandle? _controller;
     private KernelTrace? _trace;
 
@@ -71,22 +72,30 @@ internal sealed class LocalRun : IDisposable
     private bool Load()
     {
         Step("install");
+        // Its driver may be loaded from the file that is about to be written.
+        if (DriverService.Remove(_left.Service, _patient) is { } remains)
+        {
+            _timeline.Add(Sources.ServiceControl, new RunStopped($"a service {_left.Service} of an earlier run cannot be removed: {remains}"));
+            return false;
+        }
+
         File.WriteAllBytes(_left.Image, _driver.Image);
-        DriverService.Remove(_left.Service, _patient);
         var before = Devices();
         try
         {
             _service = DriverService.Install(_left.Service, _left.Image, _patient);
             Step("start");
-            _service.Start();
+            // It comes back when DriverEntry does, which may be never.
+            _waits.For(Task.Factory.StartNew(_service.Start, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
         }
         catch (WindowsException e)
         {
-            _timeline.Add(Sources.ServiceControl, new DriverEntryReturned(_driver.FileName, e.Status, []));
+            if (_service is not null && !LikelyCause.IsBeforeEntry(e.Code)) _timeline.Add(Sources.ServiceControl, new DriverEntryReturned(_driver.FileName, e.Status, []));
             _timeline.Add(Sources.ServiceControl, new RunStopped(e.Message));
             return false;
         }
 
+        _loaded = true;
         Step("started");
         TellModule();
         _timeline.Add(Sources.ServiceControl, new DriverEntryReturned(_driver.FileName, NtStatus.Success, [.. Devices().Except(before)]));
@@ -106,6 +115,8 @@ internal sealed class LocalRun : IDisposable
         var file = Path.GetFileName(_left.Image);
         try
         {
+            // Since Windows 11 24H2 addresses of the kernel are told only to who has enabled it.
+            Privilege.Enable(Privilege.Debug);
             if (SystemInformation.Modules().FirstOrDefault(module => string.Equals(module.FileName, file, StringComparison.OrdinalIgnoreCase)) is { Base.Value: > 0 } module)
                 _timeline.Add(Sources.ServiceControl, new DriverLoaded(_driver.FileName, module.Base, module.Size));
             else _timeline.Add(Sources.ServiceControl, new NotObserved("where the driver was loaded", "the system's list of modules does not tell"));
@@ -213,7 +224,7 @@ internal sealed class LocalRun : IDisposable
                 _timeline.Add(Sources.ServiceControl, new DriverNotUnloaded(_driver.FileName, why));
                 remains.Add(why);
             }
-            else _timeline.Add(Sources.ServiceControl, new DriverUnloaded(_driver.FileName));
+            else if (_loaded) _timeline.Add(Sources.ServiceControl, new DriverUnloaded(_driver.FileName));
 
             Step("delete");
             if (_service.Delete() is { } still) remains.Add(still);

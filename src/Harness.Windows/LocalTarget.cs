@@ -24,7 +24,7 @@ public sealed class LocalTarget(TimeProvider clock, IReadOnlyList<string> client
     public string Name => "local";
 
     public string? Lacks => !OperatingSystem.IsWindows() ? "it is the kernel of a Windows machine, and this is none: use it there (docs/first-run-on-windows.md), or the target 'emulated' here"
-        : RuntimeInformation.ProcessArchitecture != Architecture.X64 ? "it needs an x64 Windows"
+        : RuntimeInformation.OSArchitecture != Architecture.X64 || RuntimeInformation.ProcessArchitecture != Architecture.X64 ? "it needs an x64 Windows, and this program as x64"
         : TestMachine.Probe().Refusal(_options.Vouched);
 
     /// <summary>Real time passes.</summary>

@@ -59,10 +59,14 @@ internal sealed class RunningClient : IDisposable
         var start = new ProcessStartInfo(command[0], command.Skip(1))
         {
             UseShellExecute = false, CreateNoWindow = true, RedirectStandardInput = true, RedirectStandardOutput = true,
+            // Its own, too: one that never ends would keep the harness's open, and whoever reads that would never see its end.
+            RedirectStandardError = true,
             StandardInputEncoding = new UTF8Encoding(false), StandardOutputEncoding = new UTF8Encoding(false),
         };
         var process = Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start");
         var client = new RunningClient(told.Name, process, ProcessHandle.Open(process.Id), timeline, waits) { Asked = asked, Created = process.StartTime.ToFileTimeUtc() };
+        process.ErrorDataReceived += (_, said) => client.HearError(said.Data);
+        process.BeginErrorReadLine();
         client._watcher.Start();
         client._listener.Start();
         client.Tell(JsonSerializer.Serialize(new ClientOrders(told, device), WindowsJson.Default.ClientOrders));
@@ -187,6 +191,12 @@ internal sealed class RunningClient : IDisposable
             default:
                 break;
         }
+    }
+
+    // The runtime's last words, when the client's program fails.
+    private void HearError(string? line)
+    {
+        if (line is not null && (line.StartsWith("Unhandled exception", StringComparison.Ordinal) || line.StartsWith("Fatal error", StringComparison.Ordinal))) _refusal ??= $"the client process '{Name}' failed: {line}";
     }
 
     private void Note(string request, Call call)

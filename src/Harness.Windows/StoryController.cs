@@ -31,10 +31,17 @@ internal sealed class StoryController
     public void Play()
     {
         _caller.Enter(_thread.Name);
-        foreach (var act in _thread.Acts)
+        try
         {
-            // A harness that cannot open its own handle goes on without.
-            if (_caller.Play(act) is null && !PlayOwn(act)) return;
+            foreach (var act in _thread.Acts)
+            {
+                // A harness that cannot open its own handle goes on without.
+                if (_caller.Play(act) is null && !PlayOwn(act)) return;
+            }
+        }
+        finally
+        {
+            _caller.CloseHandles();
         }
     }
 

@@ -43,6 +43,49 @@ public sealed class JournalTests : IDisposable
         next.Found.Should().BeEquivalentTo(Left);
     }
 
+    [Theory]
+    [InlineData("{\"service\":\"Drive")]
+    [InlineData("\0\0\0\0")]
+    [InlineData("this is none of ours\n{}\n[1]\nnull\n")]
+    public void What_was_cut_short_or_is_damaged_hides_no_line_that_is_written_after_it(string before)
+    {
+        File.WriteAllText(Path.Combine(_folder, "journal.jsonl"), before);
+        using (var journal = Journal.Take(_folder, null)!)
+        {
+            journal.Found.Should().BeNull();
+            journal.Write("install", Left);
+        }
+
+        using var next = Journal.Take(_folder, null)!;
+        next.Found.Should().BeEquivalentTo(Left);
+    }
+
+    [Theory]
+    [InlineData("this is none of ours\n")]
+    [InlineData("\0\0\0\0\n")]
+    [InlineData("\0\0\0\0")]
+    public void The_last_line_that_can_be_read_is_found_before_what_cannot(string after)
+    {
+        using (var journal = Journal.Take(_folder, null)!) journal.Write("install", Left);
+        File.AppendAllText(Path.Combine(_folder, "journal.jsonl"), after);
+        using var next = Journal.Take(_folder, null)!;
+        next.Found.Should().BeEquivalentTo(Left);
+    }
+
+    [Fact]
+    public void A_step_that_leaves_nothing_more_needs_no_room_on_the_disk()
+    {
+        List<string> steps = [];
+        using (var journal = Journal.Take(_folder, steps.Add)!)
+        {
+            journal.Write("install", Left);
+            journal.Write("stop", Left);
+        }
+
+        Text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().ContainSingle();
+        steps.Should().Equal("install", "stop");
+    }
+
     [Fact]
     public void A_cleared_journal_has_nothing()
     {

@@ -73,6 +73,13 @@ public sealed class LocalTargetTests
     public void A_usual_error_has_its_likely_cause(int code, string cause) => new WindowsException("StartService(x)", code).Message.Should().StartWith("StartService(x): error " + code).And.Contain(cause);
 
     [Theory]
+    [InlineData(577, true)]
+    [InlineData(1275, true)]
+    [InlineData(31, false)]
+    [InlineData(1056, false)]
+    public void Of_a_driver_that_the_system_did_not_load_nobody_says_that_its_entry_returned(int code, bool before) => LikelyCause.IsBeforeEntry(code).Should().Be(before);
+
+    [Theory]
     [InlineData(0, 0x00000000u)]
     [InlineData(5, 0xC0000022u)]
     [InlineData(995, 0xC0000120u)]

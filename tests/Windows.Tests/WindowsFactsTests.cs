@@ -47,6 +47,15 @@ public sealed class WindowsFactsTests
     public void A_zombie_s_evidence_answers_it(string question, string answer) => Answer(Zombie(), question).Should().Be(answer);
 
     [Fact]
+    public void What_a_story_does_not_do_is_not_asked()
+    {
+        const string Question = "what a second TerminateProcess returns";
+        var twice = new TerminateTwice().Tell(new Choices(MyFault.HangIrp.Code, [], 0, Outcome.Zombie, TimeSpan.FromSeconds(15)));
+        WindowsFacts.Of("hang-irp", Story, Zombie()).Should().NotContain(fact => fact.Question == Question);
+        WindowsFacts.Of("terminate-twice", twice, Zombie()).Should().ContainSingle(fact => fact.Question == Question).Which.Answer.Should().BeNull();
+    }
+
+    [Fact]
     public void Without_evidence_there_is_no_answer()
     {
         var facts = WindowsFacts.Of("hang-irp", Story, []);

@@ -43,6 +43,7 @@ internal sealed class FactsCommand
         var quick = parsed.GetValue(_quick);
         var driver = DriverArgument.Of(parsed.GetValue(_driver), null, target);
         if (!driver.IsMyFault) throw new UsageException($"--driver: {driver.Driver.FileName} is not {MyFault.FileName}, whose requests these questions are asked with");
+        var file = parsed.GetRequiredValue(_file);
         var facts = new List<WindowsFact>();
         foreach (var scenario in quick ? Kinds.Where(kind => kind is not HangIrpOverlapped) : Kinds)
         {
@@ -51,10 +52,19 @@ internal sealed class FactsCommand
             var run = PlayedRun.Describe(_around.Command, scenario, target, driver, request.ChoicesFor(scenario), request.Conditions, _around.Clock.GetUtcNow());
             var played = new Stage(_around, target, results, Format.Text).Play(run, driver.Driver);
             facts.AddRange(WindowsFacts.Of(scenario.Name, run.Story, played.Evidence));
+            // The next story may take the machine down, and what has been answered with it.
+            Write(file, facts);
         }
 
+        var open = facts.Count(fact => fact.Answer is null);
+        _around.Out.WriteLine();
+        _around.Out.WriteLine($"{facts.Count - open} of {facts.Count} questions answered: {Path.GetFullPath(file)}");
+        return open == 0 ? ExitCode.Pass : ExitCode.Inconclusive;
+    }
+
+    private static void Write(string file, List<WindowsFact> facts)
+    {
         var machine = OperatingSystem.IsWindows() ? TestMachine.Probe().ToString() : "";
-        var file = parsed.GetRequiredValue(_file);
         try
         {
             WindowsFacts.Write(file, new FactsFile(machine, RuntimeInformation.OSDescription, facts));
@@ -63,10 +73,5 @@ internal sealed class FactsCommand
         {
             throw new UnwritableResultsException($"cannot write '{file}': {Fault.Of(e)}", e);
         }
-
-        var open = facts.Count(fact => fact.Answer is null);
-        _around.Out.WriteLine();
-        _around.Out.WriteLine($"{facts.Count - open} of {facts.Count} questions answered: {Path.GetFullPath(file)}");
-        return open == 0 ? ExitCode.Pass : ExitCode.Inconclusive;
     }
 }

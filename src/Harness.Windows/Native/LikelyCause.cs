@@ -3,6 +3,9 @@ namespace Harness.Windows.Native;
 /// <summary>What is usually behind an error code when a test driver is installed, started, opened or removed. Codes: learn.microsoft.com, "System Error Codes".</summary>
 public static class LikelyCause
 {
+    /// <summary>StartService fails so where the system did not load the file: its DriverEntry was not called.</summary>
+    public static bool IsBeforeEntry(int code) => code is 3 or 127 or 193 or 216 or 577 or 1058 or 1275;
+
     /// <summary>The cause and the cure; null where the system's own text says as much.</summary>
     public static string? Of(int code) => code switch
     {

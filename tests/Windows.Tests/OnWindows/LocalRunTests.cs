@@ -46,6 +46,27 @@ public sealed class LocalRunTests(HangIrpPlayed hangIrp) : IClassFixture<HangIrp
     }
 
     [Fact]
+    public void The_harness_closes_its_own_handle_before_the_driver_is_unloaded()
+    {
+        // On Windows an open file object keeps a driver loaded; Wine unloads it all the same, so that only the calls tell.
+        var seen = Machine.Play(Machine.Target(_ => { }), new HangIrpRelease());
+        var closed = seen.OfType<CallReturned>().Should().ContainSingle(call => call.Process == Story.Controller && call.Call == "CloseHandle").Which;
+        closed.Status.Should().Be(NtStatus.Success);
+        closed.N.Should().BeGreaterThan(seen.OfType<ProcessStates>().Last().N).And.BeLessThan(seen.OfType<DriverUnloaded>().Single().N);
+    }
+
+    [Fact]
+    public void A_file_that_the_system_does_not_load_has_no_entry_that_returned()
+    {
+        // The image of a driver, and not a section of it.
+        var image = MyFault.Image()[..0x600];
+        var seen = Machine.Play(Machine.Target(_ => { }), new HangIrp(), driver: new DriverUnderTest("cut-short.sys", image, @"\Device\Nobody"));
+        seen.OfType<RunStopped>().Should().ContainSingle().Which.Why.Should().Contain("StartService");
+        seen.OfType<DriverUnloaded>().Should().BeEmpty();
+        DriverService.Exists("DriverFault-cut-short").Should().BeFalse();
+    }
+
+    [Fact]
     public void A_story_ends_with_its_driver_unloaded()
     {
         hangIrp.Evidence.OfType<RunStopped>().Should().BeEmpty();
