@@ -47,6 +47,8 @@ internal static class ChosenTarget
         lock (Machine)
         {
             var played = PlayedRun.Play(run, target, driver);
+            // A driver that did not start is no limit of the machine: skipped, a suite that tried nothing would be green.
+            if (!played.Evidence.OfType<DriverEntryReturned>().Any(entry => entry.Status.IsSuccess)) Assert.Fail($"target local: the driver did not start: {played.Judgement.Because}");
             if (played.Judgement.Verdict == Verdict.Inconclusive) Assert.Skip($"target local: {played.Judgement.Because}{string.Concat(played.Evidence.OfType<NotObserved>().Select(not => $" Not observed: {not.What}: {not.Why}."))}");
             return played;
         }
