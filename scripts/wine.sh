@@ -19,38 +19,57 @@ need_dotnet || exit 4
 published="$root/artifacts/wine"
 "$dotnet" publish tests/Windows.Tests/Windows.Tests.csproj -c Release -r win-x64 --self-contained -p:RunAnalyzers=false -o "$published" -nologo -v quiet
 
-prefix=$(mktemp -d "${TMPDIR:-/tmp}/driverfault-wine-XXXXXX")
+prefix=
 end_wine() {
+    if [ -z "$prefix" ]; then return; fi
     timeout 30 "$server" -k >/dev/null 2>&1 || true
     timeout 30 "$server" -w >/dev/null 2>&1 || true
     rm -rf "$prefix"
+    prefix=
 }
 trap end_wine EXIT
 trap 'exit 4' HUP INT TERM
 
 # No window, no crash dialogue; without winedbg an unhandled exception is an exit code. mscoree stays: .NET needs it. Under Wine 8 the runtime dies where code pages are mapped twice.
 unset DISPLAY
-export WINEPREFIX="$prefix/prefix" WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES='mshtml=;winemenubuilder.exe=;winedbg.exe=' DOTNET_EnableWriteXorExecute=0 DOTNET_TieredPGO=0
-log="$prefix/log.txt"
+export WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES='mshtml=;winemenubuilder.exe=;winedbg.exe=' DOTNET_EnableWriteXorExecute=0 DOTNET_TieredPGO=0
 
-# Its servers inherit what they are given: a pipe would never end.
-timeout 120 "$wine" wineboot --init > "$log" 2>&1 < /dev/null || { cat "$log" >&2; say 'wine.sh: Wine did not make its folder'; exit 4; }
-timeout 60 "$server" -w || true
-timeout 60 "$wine" winecfg -v win10 > "$log" 2>&1 < /dev/null || true
+# One go in a Wine of its own: all tests, their report in results/wine, what they say in the log. The exit code is theirs.
+go() {
+    prefix=$(mktemp -d "${TMPDIR:-/tmp}/driverfault-wine-XXXXXX")
+    export WINEPREFIX="$prefix/prefix"
+    log="$prefix/log.txt"
 
-# A driver that is signed here must load there.
-if command -v osslsigncode >/dev/null && command -v openssl >/dev/null; then
-    DRIVERFAULT_SIGNING="$prefix/keys" driver/myfault/sign/sign.sh driver/myfault/bin/x64/myfault.sys "$prefix/myfault.sys" >/dev/null 2>&1
-    export DRIVERFAULT_SIGNED_DRIVER="Z:$prefix/myfault.sys"
-fi
+    # Its servers inherit what they are given: a pipe would never end.
+    timeout 120 "$wine" wineboot --init > "$log" 2>&1 < /dev/null || { cat "$log" >&2; say 'wine.sh: Wine did not make its folder'; return 4; }
+    timeout 60 "$server" -w || true
+    timeout 60 "$wine" winecfg -v win10 > "$log" 2>&1 < /dev/null || true
 
+    # A driver that is signed here must load there.
+    if command -v osslsigncode >/dev/null && command -v openssl >/dev/null; then
+        DRIVERFAULT_SIGNING="$prefix/keys" driver/myfault/sign/sign.sh driver/myfault/bin/x64/myfault.sys "$prefix/myfault.sys" >/dev/null 2>&1 || true
+        if [ -f "$prefix/myfault.sys" ]; then export DRIVERFAULT_SIGNED_DRIVER="Z:$prefix/myfault.sys"; fi
+    fi
+
+    code=0
+    timeout "${WINE_LIMIT:-420}" "$wine" "$published/Windows.Tests.exe" -noColor -junit 'Z:'"$root"'/results/wine/Windows.Tests.xml' "$@" > "$log" 2>&1 < /dev/null || code=$?
+    cat "$log"
+    if [ ! -s results/wine/Windows.Tests.xml ]; then
+        say "wine.sh: the tests left no report (exit code $code)"
+        code=1
+    fi
+    end_wine
+    return "$code"
+}
+
+rm -rf results/wine
 mkdir -p results/wine
-rm -f results/wine/*.xml
+if go "$@"; then exit 0; fi
+
+# Wine itself fails now and then, about once in some thousand processes: one that it cannot start ("Internal error"), a runtime that dies. What fails for a reason of ours fails again.
+mkdir -p results/wine/first-go
+mv results/wine/*.xml results/wine/first-go/ 2>/dev/null || true
+say 'wine.sh: WARNING: not all tests passed in the first go (above; results/wine/first-go); once more, in a new Wine'
 code=0
-timeout "${WINE_LIMIT:-420}" "$wine" "$published/Windows.Tests.exe" -noColor -junit 'Z:'"$root"'/results/wine/Windows.Tests.xml' "$@" > "$log" 2>&1 < /dev/null || code=$?
-cat "$log"
-if [ ! -s results/wine/Windows.Tests.xml ]; then
-    say "wine.sh: the tests left no report (exit code $code)"
-    exit 1
-fi
-exit $code
+go "$@" || code=$?
+exit "$code"

@@ -1,3 +1,4 @@
+using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 using Harness.Core.Symbols;
 using Harness.Core.Traces;

@@ -31,7 +31,7 @@ internal static class Cleaner
                 if (!client.Wait(ToEnd)) remains.Add($"process {client.Pid} of an earlier run does not end: the machine has to be restarted");
         }
 
-        if (DriverService.Remove(left.Service, waits) is { } why) remains.Add($"{left.Service}: {why}");
+        if (DriverService.Remove(left.Service, left.Image, waits) is { } why) remains.Add($"{left.Service}: {why}");
         if (DeleteFile(left.Image, waits) is { } file) remains.Add(file);
         return remains;
     }

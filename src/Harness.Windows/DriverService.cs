@@ -1,5 +1,6 @@
 using System.Runtime.Versioning;
 using Harness.Windows.Native;
+using Microsoft.Win32;
 
 namespace Harness.Windows;
 
@@ -59,13 +60,15 @@ internal sealed class DriverService : IDisposable
         return why ?? (_waits.Until(ToGo, () => !Exists(_name)) ? null : Remains(_name));
     }
 
-    /// <summary>Stops and deletes the service of this name, whoever installed it.</summary>
+    /// <summary>Stops and deletes the service of this name, if it is one that a run has left: its driver's file is in the folder of this one.</summary>
     /// <returns>Null when there is none any more; otherwise why there is.</returns>
-    public static string? Remove(string name, Waits waits)
+    public static string? Remove(string name, string image, Waits waits)
     {
         using (var service = ServiceControl.Open(name))
         {
             if (service is null) return null;
+            if (ImageOf(name) is { } other && !string.Equals(Path.GetDirectoryName(other), Path.GetDirectoryName(image), StringComparison.OrdinalIgnoreCase))
+                return $"the service {name} is none of this program's, its driver's file is {other}: remove it (sc.exe delete {name}), or give the driver file another name";
             var stopped = Stop(service, waits);
             if ((Delete(service) ?? stopped) is { } why) return why;
         }
@@ -81,6 +84,13 @@ internal sealed class DriverService : IDisposable
     }
 
     public void Dispose() => _service.Dispose();
+
+    /// <summary>The driver's file, as the service's key in the registry has it (learn.microsoft.com, "HKLM\SYSTEM\CurrentControlSet\Services Registry Tree"); null: it does not say.</summary>
+    private static string? ImageOf(string name)
+    {
+        using var key = Registry.LocalMachine.OpenSubKey(@"SYSTEM\CurrentControlSet\Services\" + name);
+        return key?.GetValue("ImagePath") is not string path ? null : path.StartsWith(@"\??\", StringComparison.Ordinal) ? path[4..] : path;
+    }
 
     private static string Remains(string name) => $"the service {name} is marked for deletion and still there: it goes with the last handle of it, or when the machine restarts";
 

@@ -10,7 +10,8 @@ internal static class HandleHolders
     /// <summary>The ended processes that somebody has handles of, by process ID.</summary>
     /// <param name="listed">Every process of the machine.</param>
     /// <param name="unknown">What could not be looked at is added.</param>
-    public static Dictionary<int, KeptProcess> OfEndedProcesses(IReadOnlyList<ListedProcess> listed, List<string> unknown)
+    /// <param name="notes">What is of no weight for whether there are zombies is added.</param>
+    public static Dictionary<int, KeptProcess> OfEndedProcesses(IReadOnlyList<ListedProcess> listed, List<string> unknown, List<string> notes)
     {
         var found = new Dictionary<int, (string Image, Dictionary<int, int> Handles)>();
         using var own = ProcessHandle.Open(Environment.ProcessId);
@@ -22,10 +23,16 @@ internal static class HandleHolders
             return [];
         }
 
+        var closed = 0;
         foreach (var owner in handles.Where(handle => handle.ObjectType == certain.ObjectType && handle.Owner != Environment.ProcessId).GroupBy(handle => handle.Owner))
         {
             using var process = ProcessHandle.ToCopyFrom(owner.Key);
-            if (process is null) continue;
+            if (process is null)
+            {
+                closed++;
+                continue;
+            }
+
             foreach (var handle in owner)
             {
                 using var copy = ProcessHandle.CopyOf(process, handle.Value);
@@ -35,6 +42,7 @@ internal static class HandleHolders
             }
         }
 
+        if (closed > 0) notes.Add($"handles of {closed} {(closed == 1 ? "process that does" : "processes that do")} not let others copy them were not looked at: whoever keeps an ended process may be missing");
         var images = listed.DistinctBy(process => process.Pid).ToDictionary(process => process.Pid, process => process.Image);
         return found.ToDictionary(kept => kept.Key, kept => new KeptProcess(kept.Value.Image,
             [.. kept.Value.Handles.Select(holder => new Holder(holder.Key, images.GetValueOrDefault(holder.Key) ?? "(unknown)", holder.Value))]));

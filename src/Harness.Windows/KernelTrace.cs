@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Harness.Core.Evidence;
+using Harness.Core.Targets;
 using Microsoft.Diagnostics.Tracing.Parsers;
 using Microsoft.Diagnostics.Tracing.Session;
 using Keywords = Microsoft.Diagnostics.Tracing.Parsers.KernelTraceEventParser.Keywords;
@@ -12,7 +13,7 @@ namespace Harness.Windows;
 internal sealed class KernelTrace : IDisposable
 {
     /// <summary>The file in the run folder.</summary>
-    public const string FileName = "trace.etl";
+    public const string FileName = Recording.TraceFileName;
 
     /// <summary>The session's name: what is called so is ours.</summary>
     public const string SessionName = "DriverFaultHarness";
@@ -57,6 +58,20 @@ internal sealed class KernelTrace : IDisposable
             return File.Exists(Path.Combine(folder, FileName)) ? new TraceKept(FileName, lost) : throw new InvalidOperationException("the session ended without a file");
         }
         catch (Exception e) when (IsRefusal(e))
+        {
+            throw new InvalidOperationException(Reason(e), e);
+        }
+    }
+
+    /// <summary>Adds to a trace that has been written which PDBs its images have, for whoever reads it on another machine (TraceEvent's programmer's guide, "Merging").</summary>
+    /// <exception cref="InvalidOperationException">The system will not; the trace is as it was.</exception>
+    public static void Merge(string folder)
+    {
+        try
+        {
+            TraceEventSession.MergeInPlace(Path.Combine(folder, FileName), TextWriter.Null);
+        }
+        catch (Exception e) when (IsRefusal(e) || e is ApplicationException)
         {
             throw new InvalidOperationException(Reason(e), e);
         }

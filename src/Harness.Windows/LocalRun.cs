@@ -23,6 +23,7 @@ internal sealed class LocalRun : IDisposable
     private readonly Timeline _timeline;
     private readonly Waits _waits, _patient;
     private readonly List<RunningClient> _clients = [];
+    private readonly DateTimeOffset _began;
     private Leftovers _left;
     private DriverService? _service;
     private bool _loaded;
@@ -32,6 +33,7 @@ internal sealed class LocalRun : IDisposable
     public LocalRun(Story story, DriverUnderTest driver, Collecting collecting, IReadOnlyList<string> command, Journal journal, Timeline timeline, Waits waits, Waits patient)
     {
         (_story, _driver, _collecting, _command, _journal, _timeline, _waits, _patient) = (story, driver, collecting, command, journal, timeline, waits, patient);
+        _began = patient.Today;
         var name = DriverService.NameFor(driver.FileName);
         // Under its own name: so the kernel's list of modules, dumps and traces call it.
         _left = new Leftovers(name, Path.Combine(LocalTarget.Folder, driver.FileName), driver.Device, driver.Release?.Code, driver.Release?.OutputLength ?? 0, null, []);
@@ -73,7 +75,7 @@ internal sealed class LocalRun : IDisposable
     {
         Step("install");
         // Its driver may be loaded from the file that is about to be written.
-        if (DriverService.Remove(_left.Service, _patient) is { } remains)
+        if (DriverService.Remove(_left.Service, _left.Image, _patient) is { } remains)
         {
             _timeline.Add(Sources.ServiceControl, new RunStopped($"a service {_left.Service} of an earlier run cannot be removed: {remains}"));
             return false;
@@ -157,7 +159,7 @@ internal sealed class LocalRun : IDisposable
             Step("client " + told.Name, left => left with { Clients = [.. left.Clients, new LeftProcess(client.Pid, client.Created)] });
         }
 
-        if (_clients.FirstOrDefault(client => !client.AwaitReady(ToStart)) is { } absent)
+        if (_clients.FirstOrDefault(client => !_waits.Until(ToStart, () => client.IsReady)) is { } absent)
             throw new InvalidOperationException($"the client process '{absent.Name}' (pid {absent.Pid}) did not begin within {ToStart.TotalSeconds:0} s");
         Step("begin");
         foreach (var client in _clients) client.Begin();
@@ -194,22 +196,38 @@ internal sealed class LocalRun : IDisposable
 
         _patient.Until(ToEnd, () => _clients.TrueForAll(client => client.HasEnded));
         foreach (var client in _clients) client.HearOut(ToEnd);
-        StopTrace();
+        var traced = StopTrace();
         _controller?.Dispose();
         Unload();
+        ReadLog();
+        // It may be long; by now nothing is left in the machine.
+        if (traced) new TraceReading(_collecting, _timeline).Read([.. _clients.Select(client => client.Pid)]);
     }
 
-    // What the trace says is told by whoever reads it; here it is only kept.
-    private void StopTrace()
+    private void ReadLog()
     {
-        if (_trace is null) return;
+        try
+        {
+            _timeline.Add(Sources.EventLog, SystemLog.About(_began, _left.Service, _driver.Device));
+        }
+        catch (InvalidOperationException e)
+        {
+            _timeline.Add(Sources.EventLog, new NotObserved("the log of the system's errors", e.Message));
+        }
+    }
+
+    private bool StopTrace()
+    {
+        if (_trace is null) return false;
         try
         {
             _timeline.Add(Sources.Etw, _trace.Stop(_collecting.Folder));
+            return true;
         }
         catch (InvalidOperationException e)
         {
             _timeline.Add(Sources.Etw, new NotObserved("the event trace", e.Message));
+            return false;
         }
     }
 

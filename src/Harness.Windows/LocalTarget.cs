@@ -78,7 +78,7 @@ public sealed class LocalTarget(TimeProvider clock, IReadOnlyList<string> client
         using var stop = new CancellationTokenSource(_options.Timeout, clock);
         // What cleans up must not be stopped by what stopped the story.
         var patient = new Waits(clock, CancellationToken.None);
-        using var journal = Journal.Take(Folder, Stepping) ?? throw new UnusableDriverException("target 'local': another run has this machine; wait until it is over");
+        using var journal = Journal.Take(Folder, Stepping) ?? throw new UnusableDriverException("target 'local': another run has this machine; wait until it is over (one whose process does not end keeps it until the machine is restarted)");
         if (journal.Found is { } found)
         {
             tell($"cleaning up after a run that did not end: service {found.Service}");

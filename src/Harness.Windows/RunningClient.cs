@@ -74,7 +74,7 @@ internal sealed class RunningClient : IDisposable
     }
 
     /// <summary>It has its orders, and its code is loaded.</summary>
-    public bool AwaitReady(TimeSpan limit) => _ready.Wait(limit);
+    public bool IsReady => _ready.IsSet;
 
     /// <summary>Lets its threads go.</summary>
     public void Begin() => Tell("");

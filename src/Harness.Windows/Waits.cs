@@ -50,6 +50,9 @@ internal sealed class Waits(TimeProvider clock, CancellationToken stop)
     /// <summary>Wall-clock time as a count that is the same in every process of the machine.</summary>
     public long Now => clock.GetTimestamp();
 
+    /// <summary>The date and the time, as event logs have them.</summary>
+    public DateTimeOffset Today => clock.GetUtcNow();
+
     /// <summary>From one such count to another.</summary>
     public TimeSpan Elapsed(long from, long to) => clock.GetElapsedTime(from, to);
 }

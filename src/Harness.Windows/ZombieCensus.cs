@@ -44,6 +44,9 @@ public sealed record Remaining(ProcessFacts Process, Remnant Why, string Says);
 /// <param name="Unknown">What could not be looked at; null when everything could. With it, an empty list proves nothing.</param>
 public sealed record ZombieCensus(IReadOnlyList<Remaining> Remaining, string? Unknown)
 {
+    /// <summary>What else was not looked at; no zombie hides there.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
     /// <summary>Weighs what was seen.</summary>
     public static ZombieCensus Of(IEnumerable<ProcessFacts> processes, string? unknown) =>
         new([.. processes.Select(Weigh).OfType<Remaining>().OrderBy(remaining => remaining.Why).ThenBy(remaining => remaining.Process.Pid)], unknown);
@@ -53,15 +56,15 @@ public sealed record ZombieCensus(IReadOnlyList<Remaining> Remaining, string? Un
     [SupportedOSPlatform("windows")]
     public static ZombieCensus OfThisMachine()
     {
-        List<string> unknown = [];
+        List<string> unknown = [], notes = [];
         if (!Privilege.Enable(Privilege.Debug)) unknown.Add($"processes of other users (this one has no {Privilege.Debug}: run it as an administrator)");
         var listed = SystemInformation.Processes();
         if (!listed.SelectMany(process => process.Threads).Any(thread => thread.State == ThreadState.Waiting)) unknown.Add("states of threads (this system does not tell them)");
-        var holders = HandleHolders.OfEndedProcesses(listed, unknown);
+        var holders = HandleHolders.OfEndedProcesses(listed, unknown, notes);
         List<ProcessFacts> facts = [.. listed.Where(process => process.Pid > 4).Select(process => Facts(process, holders.GetValueOrDefault(process.Pid)?.Holders ?? []))];
         var names = listed.Select(process => process.Pid).ToHashSet();
         facts.AddRange(holders.Where(held => !names.Contains(held.Key)).Select(held => new ProcessFacts(held.Key, held.Value.Image, null, true, [], held.Value.Holders)));
-        return Of(facts, unknown.Count == 0 ? null : string.Join("; ", unknown));
+        return Of(facts, unknown.Count == 0 ? null : string.Join("; ", unknown)) with { Notes = notes };
     }
 
     [SupportedOSPlatform("windows")]

@@ -39,6 +39,7 @@ internal sealed class ZombiesCommand
         var dying = census.Remaining.Count(remaining => remaining.Why == Remnant.Dying);
         var kept = census.Remaining.Count(remaining => remaining.Why == Remnant.KeptByHandle);
         _around.Out.WriteLine($"{zombies} held by a driver, {dying} that cannot be told, {kept} kept by handles only");
+        foreach (var note in census.Notes) _around.Out.WriteLine($"note: {note}");
         if (census.Unknown is not null) _around.Out.WriteLine($"not looked at: {census.Unknown}");
         return zombies > 0 ? ExitCode.Fail : dying > 0 || census.Unknown is not null ? ExitCode.Inconclusive : ExitCode.Pass;
     }

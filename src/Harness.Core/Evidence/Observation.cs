@@ -36,6 +36,8 @@ namespace Harness.Core.Evidence;
 [JsonDerivedType(typeof(KernelMemorySeen), "kernelMemory")]
 [JsonDerivedType(typeof(ManagedStackSeen), "managedStack")]
 [JsonDerivedType(typeof(TraceKept), "traceKept")]
+[JsonDerivedType(typeof(EventTraceSeen), "eventTrace")]
+[JsonDerivedType(typeof(EventLogSeen), "eventLog")]
 [JsonDerivedType(typeof(NotObserved), "notObserved")]
 public abstract record Observation
 {
@@ -60,6 +62,9 @@ public static class Sources
 
     /// <summary>A process of the story, which tells its own calls.</summary>
     public const string Client = "client";
+
+    /// <summary>The machine's event logs.</summary>
+    public const string EventLog = "event-log";
 
     /// <summary>The service control manager.</summary>
     public const string ServiceControl = "service-control";
@@ -192,6 +197,29 @@ public sealed record ManagedStackSeen(string Process, int Pid, int Tid, IReadOnl
 /// <param name="File">The file's name in the run folder.</param>
 /// <param name="EventsLost">Events that the session lost; with any, what is not in the trace may have happened all the same.</param>
 public sealed record TraceKept(string File, int EventsLost) : Observation;
+
+/// <summary>What the events of the run's trace tell of the story's processes that were to end. Times in it are from the beginning of the trace.</summary>
+/// <param name="File">The file's name in the run folder.</param>
+/// <param name="Processes">Those of the story that were asked to end, or are seen to be ending.</param>
+/// <param name="Gaps">Why nothing in it is certain: events were lost, or a part cannot be read.</param>
+/// <param name="Lacks">What was not recorded and would have told more.</param>
+public sealed record EventTraceSeen(string File, IReadOnlyList<TracedFate> Processes, IReadOnlyList<string> Gaps, IReadOnlyList<string> Lacks) : Observation;
+
+/// <summary>What one of the system's event logs has about the driver under test since the run began.</summary>
+/// <param name="Log">"System".</param>
+/// <param name="Events">The oldest first; none when it was read and has none.</param>
+public sealed record EventLogSeen(string Log, IReadOnlyList<LoggedEvent> Events) : Observation;
+
+/// <summary>One event of a log.</summary>
+/// <param name="Provider">Who logged it; of a driver's errors the driver's name.</param>
+/// <param name="EventId">Of the I/O manager's errors the low 16 bits of the code (ntiologc.h).</param>
+/// <param name="Text">Its strings.</param>
+public sealed record LoggedEvent(string Provider, int EventId, string Text)
+{
+    /// <summary>IO_DRIVER_CANCEL_TIMEOUT, 0x80040036.</summary>
+    [JsonIgnore]
+    public bool IsCancelTimeout => EventId == 0x36;
+}
 
 /// <summary>A collector could not look, or not at all of it: what it does not tell is unknown, and not absent.</summary>
 /// <param name="What">"the event trace".</param>

@@ -67,6 +67,9 @@ internal static class Timeline
         KernelMemorySeen o => [(Voice.Harness, $"checkpoint '{o.Checkpoint}', kernel memory: {Count(o.Processes.Count, "process", "processes")}, {Count(o.Processes.Sum(p => p.Threads.Count), "thread", "threads")}, {Count(o.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Irps).DistinctBy(i => i.Address).Count(), "IRP", "IRPs")}")],
         ManagedStackSeen o => [(Voice.Harness, $"{cast.Who(o.Process, o.Pid, o.Tid)} is in managed code: {ManagedStack(o.Frames)}")],
         TraceKept o => [(Voice.Harness, $"{o.File} is kept{(o.EventsLost > 0 ? $"; {o.EventsLost.ToString(CultureInfo.InvariantCulture)} events were lost" : "")}")],
+        EventTraceSeen { Processes: [], Gaps: var gaps } o => [(gaps.Count > 0 ? Voice.Alarm : Voice.Harness, $"{o.File} tells of no process of the story that was to end{string.Concat(gaps.Select(gap => $"; {gap}"))}")],
+        EventTraceSeen o => o.Processes.Select(fate => (fate.IsZombie ? Voice.Alarm : Voice.Harness, $"{o.File}: {Answered(fate.Answer)}: {fate.Says}")),
+        EventLogSeen o => o.Events.Select(logged => (logged.IsCancelTimeout ? Voice.Alarm : Voice.Kernel, $"event log {o.Log}: {logged.Provider}, event {logged.EventId.ToString(CultureInfo.InvariantCulture)}{(logged.IsCancelTimeout ? " (IO_DRIVER_CANCEL_TIMEOUT)" : "")}: {logged.Text}")),
         NotObserved o => [(Voice.Alarm, $"{o.What}: not observed: {o.Why}")],
         _ => [(Voice.Harness, $"{seen.GetType().Name} ({seen.Source})")],
     };
@@ -87,6 +90,8 @@ internal static class Timeline
             .GroupBy(wait => wait).Select(g => g.Count() == 1 ? g.Key : $"{g.Count().ToString(CultureInfo.InvariantCulture)} x {g.Key}");
         return $"{who} is {(process.Listed ? "listed" : "not listed")}, not signalled{(process.Threads.Count == 0 ? "" : $"; threads: {string.Join(", ", waits)}")}";
     }
+
+    private static string Answered(Answer answer) => answer switch { Answer.Proven => "proven", Answer.ConsistentWith => "consistent with a zombie", Answer.NotAZombie => "no zombie", _ => "cannot tell" };
 
     private static string Who(string process, int pid) => $"{process} (pid {pid.ToString(CultureInfo.InvariantCulture)})";
 

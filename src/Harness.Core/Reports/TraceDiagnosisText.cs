@@ -1,6 +1,5 @@
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
-using Harness.Core.Traces;
 
 namespace Harness.Core.Reports;
 

@@ -26,6 +26,9 @@ public sealed class ImageFile
     /// <summary>IMAGE_OPTIONAL_HEADER64.SizeOfImage in bytes.</summary>
     public uint Size { get; }
 
+    /// <summary>The PDB that it was linked with; null when its debug directory names none.</summary>
+    public PdbIdentity? PdbIdentity => _image.PdbIdentity;
+
     /// <summary>Opens a file; null when it is no image of x64 that can be read.</summary>
     /// <exception cref="IOException">It cannot be opened; also <see cref="UnauthorizedAccessException"/>.</exception>
     public static ImageFile? Open(string path)

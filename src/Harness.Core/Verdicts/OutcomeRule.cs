@@ -60,6 +60,10 @@ internal static class OutcomeRule
             $"Evidence contradicts itself: {testimony.Victim} is not listed and not signalled at '{at.Name}' ({Citation.Of(at.States)}).",
         { } state when at.Record is { } record && record.Signalled != state.Signalled =>
             $"Evidence contradicts itself: the process object of {testimony.Victim} is signalled in one of {Citation.Of(at.States)} and {Citation.Of(at.Memory)} and not in the other.",
+        { Signalled: false } when testimony is { Kill: { } kill, Fate: { Asked: { } asked, Ended: { } ended } } && ended - asked + StuckThread.Soonest < at.At - kill.At =>
+            $"Evidence contradicts itself: {testimony.Victim} is not signalled at '{at.Name}' ({Citation.Of(at.States)}), and by the event trace it went {Spelled.Duration(ended - asked)} after it was killed ({Citation.Of(testimony.Trace)}).",
+        { Signalled: true } when testimony is { Trace.Gaps.Count: 0, Fate.Ended: null, Fate.Answer: not Answer.CannotTell } =>
+            $"Evidence contradicts itself: {testimony.Victim} is signalled at '{at.Name}' ({Citation.Of(at.States)}), and by the event trace it never ended ({Citation.Of(testimony.Trace)}).",
         _ => null,
     };
 

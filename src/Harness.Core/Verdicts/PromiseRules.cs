@@ -29,18 +29,27 @@ internal static class PromiseRules
     {
         var name = $"request '{promise.Request}' completed with {promise.Status}";
         var completion = testimony.Of<IrpCompleted>(promise.Request, o => (o.Irp, o.Request)).LastOrDefault();
-        if (completion is null) return new Kept(new Fact(name, null, null), null, $"No evidence that the request '{promise.Request}' was completed.");
+        if (completion is null) return Returned(testimony, promise, name) ?? new Kept(new Fact(name, null, null), null, $"No evidence that the request '{promise.Request}' was completed.");
         if (completion.Status == promise.Status) return new Kept(new Fact(name, true, Citation.Of(completion)));
         return new Kept(new Fact(name, false, Citation.Of(completion)), new Finding(Broken + "request-status", "Wrong completion status", null, [],
             Nt.ModuleOffset.Module(completion.By),
             $"{completion.By} completed the request '{promise.Request}' with {completion.Status} instead of {promise.Status} at {Spelled.Clock(completion.At)} ({Citation.Of(completion)}).", false));
     }
 
+    // Where nobody sees the driver complete it, its client sees what came of it: the status of the I/O status block is the IRP's.
+    private static Kept? Returned(Testimony testimony, RequestStatusPromise promise, string name)
+    {
+        if (promise.Request != testimony.Story.Request || testimony.Returned is not { } returned || testimony.PendingBefore(returned) is null) return null;
+        var kept = returned.Status == promise.Status;
+        return new Kept(new Fact(name, kept, Citation.Of(returned)), kept ? null : new Finding(Broken + "request-status", "Wrong completion status", null, [], testimony.Holder,
+            $"The request '{promise.Request}' came back to its client with {returned.Status} instead of {promise.Status} at {Spelled.Clock(returned.At)} ({Citation.Of(returned)}).", false));
+    }
+
     private static Kept CancelRoutineRan(Testimony testimony, CancelRoutineRanPromise promise)
     {
         var name = $"a cancel routine was called for '{promise.Request}'";
         var cancels = testimony.Of<CancelRequested>(promise.Request, o => (o.Irp, o.Request)).ToList();
-        if (cancels.Count == 0) return new Kept(new Fact(name, null, null), null, $"No evidence that the request '{promise.Request}' was cancelled.");
+        if (cancels.Count == 0) return Held(testimony, promise, name) ?? new Kept(new Fact(name, null, null), null, $"No evidence that the request '{promise.Request}' was cancelled.");
         if (cancels.FirstOrDefault(c => c.CancelRoutine is not null) is { } called) return new Kept(new Fact(name, true, Citation.Of(called)));
         var first = cancels[0];
         return new Kept(new Fact(name, false, Citation.Of(first)), new Finding(Broken + "cancel-routine-ran", "No cancel routine", null, [],
@@ -48,10 +57,21 @@ internal static class PromiseRules
             $"IoCancelIrp found no cancel routine on IRP {first.Irp} of the request '{promise.Request}' at {Spelled.Clock(first.At)} ({Citation.Of(first)}).", false));
     }
 
+    // Where nobody sees the cancellation, the way in which its thread waits tells what IoCancelIrp found (docs/zombies.md).
+    private static Kept? Held(Testimony testimony, CancelRoutineRanPromise promise, string name) =>
+        promise.Request != testimony.Story.Request || TraceRule.Held(testimony) is not (Hold.CancelRoutineDidNotComplete or Hold.NoCancelRoutine, _, _) held ? null
+        : held.Hold == Hold.CancelRoutineDidNotComplete ? new Kept(new Fact(name, true, held.Source))
+        : new Kept(new Fact(name, false, held.Source), new Finding(Broken + "cancel-routine-ran", "No cancel routine", null, [], held.Driver,
+            $"The thread of the request '{promise.Request}' waits as IoCancelIrp leaves it that found no cancel routine ({held.Source}).", false));
+
     private static Kept Disassociated(Testimony testimony, IrpDisassociatedPromise promise)
     {
         var name = $"the I/O manager gave up the IRP of '{promise.Request}'";
         if (testimony.Of<IrpDisassociated>(promise.Request, o => (o.Irp, o.Request)).FirstOrDefault() is { } seen) return new Kept(new Fact(name, true, Citation.Of(seen)));
+        if (promise.Request == testimony.Story.Request && testimony.Evidence.OfType<EventLogSeen>().FirstOrDefault(o => o.Events.Any(logged => logged.IsCancelTimeout)) is { } logged) return new Kept(new Fact(name, true, Citation.Of(logged)));
+        // A process in rundown waits for its IRPs: it can have gone before one was complete only because that was given up.
+        if (promise.Request == testimony.Story.Request && testimony.Fate is { Hold: Hold.Rundown, IsZombie: true, Ended: { } ended } fate && fate.Requests.Any(request => request.Completed is not { } completed || completed > ended))
+            return new Kept(new Fact(name, true, Citation.Of(testimony.Trace)));
         if (testimony.Of<IrpCompleted>(promise.Request, o => (o.Irp, o.Request)).LastOrDefault() is not { } completion)
             return new Kept(new Fact(name, null, null), null, $"No evidence that the IRP of the request '{promise.Request}' was given up.");
         return new Kept(new Fact(name, false, Citation.Of(completion)), new Finding(Broken + "irp-disassociated", "The IRP was completed before the I/O manager gave it up", null, [],

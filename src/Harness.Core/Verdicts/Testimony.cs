@@ -20,6 +20,7 @@ internal sealed class Testimony
         Returned = evidence.OfType<CallReturned>().FirstOrDefault(o =>
             Makes(o.Process, o.Request, o.Call) && o.Status != NtStatus.Pending);
         Entered = evidence.OfType<CallEntered>().FirstOrDefault(o => Makes(o.Process, o.Request, o.Call));
+        Trace = evidence.OfType<EventTraceSeen>().LastOrDefault();
     }
 
     internal Story Story { get; }
@@ -49,6 +50,12 @@ internal sealed class Testimony
 
     /// <summary>The call came back to the client with more than STATUS_PENDING.</summary>
     internal CallReturned? Returned { get; }
+
+    /// <summary>What an event trace of the run tells; null when there is none.</summary>
+    internal EventTraceSeen? Trace { get; }
+
+    /// <summary>What it tells of the victim; null when nothing.</summary>
+    internal TracedFate? Fate => Trace?.Processes.LastOrDefault(fate => fate.Pid == Pid && fate.Asked is not null) ?? Trace?.Processes.LastOrDefault(fate => fate.Pid == Pid);
 
     /// <summary>Somebody in the story terminates the victim.</summary>
     internal bool StoryKills => Story.Processes.SelectMany(p => p.Threads).SelectMany(t => t.Acts).OfType<Terminate>().Any(t => t.Process == Story.Victim);

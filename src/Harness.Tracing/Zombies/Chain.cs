@@ -1,6 +1,5 @@
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
-using Harness.Core.Traces;
 
 namespace Harness.Tracing.Zombies;
 
@@ -76,24 +75,24 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
     }
 
     /// <summary>The links of the chain, in their order.</summary>
-    private IEnumerable<(string Name, bool? Holds)> Facts(FollowedProcess process, HeldThread held)
+    private IEnumerable<TracedFact> Facts(FollowedProcess process, HeldThread held)
     {
-        yield return process.Asked is not null ? ("its end was asked for", true) : ("its exit has begun: nt!PspExitThread is on the stack", true);
+        yield return new(process.Asked is not null ? "its end was asked for" : "its exit has begun: nt!PspExitThread is on the stack", true);
         if (held.Hold == Hold.BlockedInDispatch)
         {
-            yield return ("its call of a driver's dispatch routine has not returned", held.InDispatch is not null ? true : held.Function is not null && held.Past is not null ? true : null);
+            yield return new("its call of a driver's dispatch routine has not returned", held.InDispatch is not null ? true : held.Function is not null && held.Past is not null ? true : null);
         }
         else
         {
-            yield return ("an IRP that it sent to a driver was not completed", IrpIsOutstanding(process, held));
-            if (held.Hold != Hold.UncancellableRequest && process.Asked is not null) yield return ("its thread ran after that", held.Thread.RanAfter);
+            yield return new("an IRP that it sent to a driver was not completed", IrpIsOutstanding(process, held));
+            if (held.Hold != Hold.UncancellableRequest && process.Asked is not null) yield return new("its thread ran after that", held.Thread.RanAfter);
         }
 
-        yield return (held.Polls ? $"then it waits again and again: ({held.Reason})" : held.Past is null ? $"then it waits and does not run any more: ({held.Reason})" : $"then it waits: ({held.Reason})", true);
+        yield return new(held.Polls ? $"then it waits again and again: ({held.Reason})" : held.Past is null ? $"then it waits and does not run any more: ({held.Reason})" : $"then it waits: ({held.Reason})", true);
         yield return process.Ended is { } ended
-            ? ("the process ended only when that wait was over", held.Past is { } past && past.LastOut <= ended)
-            : ("the process is listed when the session ends", process.Listed ? true : trace.SawLastRundown ? false : null);
-        yield return (held.Function is { } function ? $"{function} is on the stack with which it switches in"
+            ? new("the process ended only when that wait was over", held.Past is { } past && past.LastOut <= ended)
+            : new("the process is listed when the session ends", process.Listed ? true : trace.SawLastRundown ? false : null);
+        yield return new(held.Function is { } function ? $"{function} is on the stack with which it switches in"
             : held.Stack.Count > 0 ? "the function that waits, which has no name on the stack with which it switches in" : "the function that waits, on a stack with which it switches in", held.Function is null ? null : true);
     }
 

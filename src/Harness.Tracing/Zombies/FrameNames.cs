@@ -28,10 +28,16 @@ internal sealed class FrameNames(ImageTimeline images, ISymbols? symbols, ImageF
     /// <summary>"driver.sys", "nt"; null outside of any image.</summary>
     public string? ModuleOf(ulong address, double at) => images.Holding(address, at)?.Module;
 
+    // A trace that nobody merged does not tell which PDB an image has; its file does.
+    private (IImageSymbols? Pdb, ImageFile? File) SourceOf(KernelImage image)
+    {
+        var file = files?.Find(image.File, image.TimeDateStamp, (uint)image.Size);
+        return ((images.PdbOf(image) ?? file?.PdbIdentity) is { } pdb ? symbols?.Find(pdb) : null, file);
+    }
+
     private string Name(KernelImage image, uint rva)
     {
-        if (!_sources.TryGetValue(image, out var source))
-            _sources[image] = source = (images.PdbOf(image) is { } pdb ? symbols?.Find(pdb) : null, files?.Find(image.File, image.TimeDateStamp, (uint)image.Size));
+        if (!_sources.TryGetValue(image, out var source)) _sources[image] = source = SourceOf(image);
         // Where the file is there too, its functions tell whether the PDB's nearest name is the routine's.
         var found = source switch
         {

@@ -3,7 +3,6 @@ using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
 using Harness.Core.Symbols;
-using Harness.Core.Traces;
 using Harness.Scenarios;
 using Harness.Tracing;
 using Scenarios.Tests.Cli;

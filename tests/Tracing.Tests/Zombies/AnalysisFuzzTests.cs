@@ -2,6 +2,7 @@ using System.Globalization;
 using Core.Tests;
 using Core.Tests.Traces;
 using FluentAssertions;
+using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 using Harness.Core.Traces;
 using Xunit;

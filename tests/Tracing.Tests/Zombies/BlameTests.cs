@@ -1,7 +1,6 @@
 using FluentAssertions;
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
-using Harness.Core.Traces;
 using Xunit;
 using static Tracing.Tests.Zombies.KernelStory;
 
@@ -88,7 +87,7 @@ public sealed class BlameTests
         var fate = story.Lists(Victim, Controller).Diagnosis().Fates[^1];
 
         (fate.Answer, fate.Hold).Should().Be((Answer.ConsistentWith, Hold.Rundown), fate.Says);
-        fate.Facts.Should().Contain(("an IRP that it sent to a driver was not completed", null));
+        fate.Facts.Should().Contain(new TracedFact("an IRP that it sent to a driver was not completed", null));
     }
 
     [Fact]

@@ -1,7 +1,6 @@
 using FluentAssertions;
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
-using Harness.Core.Traces;
 using Xunit;
 using static Tracing.Tests.Zombies.KernelStory;
 
@@ -20,7 +19,7 @@ public sealed class ChainTests
         (fate.Answer, fate.Hold, fate.Driver, fate.Ended).Should().Be((Answer.ConsistentWith, Hold.NoCancelRoutine, "first.sys", null));
         fate.Held!.Value.Should().BeCloseTo(TimeSpan.FromMinutes(10), TimeSpan.FromMilliseconds(1));
         fate.AskedBy.Should().Be(new TracedThread(ControllerThread, Controller, "controller.exe"));
-        fate.Facts.Where(fact => fact.Holds != true).Should().Equal(("the function that waits, on a stack with which it switches in", null));
+        fate.Facts.Where(fact => fact.Holds != true).Should().Equal(new TracedFact("the function that waits, on a stack with which it switches in", null));
         var irp = fate.Requests.Should().ContainSingle().Subject;
         (irp.Address.Value, irp.Major, irp.Driver, irp.Routine, irp.Tid, irp.Completed).Should().Be((Irp, IrpMajor.DeviceControl, "first.sys", "first.sys+0x1000", VictimThread, null));
         (fate.Wait!.Tid, fate.Wait.WaitReason, fate.Wait.Switches, fate.Wait.Until, fate.Wait.Ready).Should().Be((VictimThread, WaitReason.Executive, 0, null, null));
@@ -108,7 +107,7 @@ public sealed class ChainTests
         var fate = Story().Switches(VictimThread).Calls(returns: false).Switches(ControllerThread).Terminate().Switches(0, WaitReason.UserRequest).After(600_000).Lists(Victim, Controller).Fate();
 
         (fate.Answer, fate.Hold, fate.Driver).Should().Be((Answer.ConsistentWith, Hold.BlockedInDispatch, "first.sys"), fate.Says);
-        fate.Facts.Should().Contain(("its call of a driver's dispatch routine has not returned", true));
+        fate.Facts.Should().Contain(new TracedFact("its call of a driver's dispatch routine has not returned", true));
     }
 
     [Fact]

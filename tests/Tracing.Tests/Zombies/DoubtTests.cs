@@ -1,7 +1,6 @@
 using FluentAssertions;
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
-using Harness.Core.Traces;
 using Xunit;
 using static Tracing.Tests.Zombies.KernelStory;
 
@@ -87,7 +86,7 @@ public sealed class DoubtTests
     public void A_process_that_no_rundown_lists_may_have_ended_unseen()
     {
         var without = new KernelStory().Begin().Hangs().Terminate().Fate();
-        without.Facts.Should().Contain(("the process is listed when the session ends", null));
+        without.Facts.Should().Contain(new TracedFact("the process is listed when the session ends", null));
 
         var absent = new KernelStory().Begin().Hangs().Lists(Controller).Fate();
         (absent.Answer, absent.Facts.Single(fact => fact.Holds == false).Name).Should().Be((Answer.CannotTell, "the process is listed when the session ends"));

@@ -1,7 +1,6 @@
 using FluentAssertions;
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
-using Harness.Core.Traces;
 using Xunit;
 using static Tracing.Tests.Zombies.KernelStory;
 
@@ -50,7 +49,7 @@ public sealed class IdentityTests
 
         var fate = story.Lists(Victim, Controller).Fate();
         (fate.Answer, fate.Hold, fate.Driver).Should().Be((Answer.ConsistentWith, Hold.CancelRoutineDidNotComplete, null));
-        fate.Facts.Should().Contain(("an IRP that it sent to a driver was not completed", null));
+        fate.Facts.Should().Contain(new TracedFact("an IRP that it sent to a driver was not completed", null));
     }
 
     [Fact]

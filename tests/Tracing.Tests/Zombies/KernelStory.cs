@@ -1,5 +1,6 @@
 using System.Text;
 using Core.Tests.Traces;
+using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 using Harness.Core.Traces;
 using Harness.Tracing;

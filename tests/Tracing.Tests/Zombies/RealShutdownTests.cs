@@ -1,5 +1,6 @@
 using Core.Tests.Traces;
 using FluentAssertions;
+using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 using Harness.Core.Traces;
 using Xunit;

@@ -1,6 +1,6 @@
 using FluentAssertions;
 using Harness.Core.Nt;
-using Harness.Core.Traces;
+using Harness.Core.Diagnosis;
 using Xunit;
 using static Tracing.Tests.Zombies.KernelStory;
 

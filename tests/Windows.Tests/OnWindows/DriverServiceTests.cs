@@ -14,21 +14,25 @@ public sealed class DriverServiceTests : IDisposable
     // Wine's service process says ERROR_DLL_INIT_FAILED of whatever it cannot load.
     private static readonly int[] NotLoaded = Machine.IsWine ? [1114] : [2, 193, 216];
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("driverfault-").FullName;
+    // Always the same, so that what a crashed test has left is removed by the next.
+    private readonly string _folder = Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), "driverfault-service-tests")).FullName;
 
-    public DriverServiceTests() => DriverService.Remove(Name, Machine.Waits).Should().BeNull();
+    public DriverServiceTests() => Removed().Should().BeNull();
 
     public void Dispose()
     {
-        DriverService.Remove(Name, Machine.Waits);
+        Removed();
         Directory.Delete(_folder, recursive: true);
     }
 
+    private string Image => Path.Combine(_folder, "driver.sys");
+
+    private string? Removed() => DriverService.Remove(Name, Image, Machine.Waits);
+
     private string Driver(byte[] image)
     {
-        var path = Path.Combine(_folder, "driver.sys");
-        File.WriteAllBytes(path, image);
-        return path;
+        File.WriteAllBytes(Image, image);
+        return Image;
     }
 
     private static WindowsException Refused(Action act) => act.Should().Throw<WindowsException>().Which;
@@ -144,7 +148,7 @@ public sealed class DriverServiceTests : IDisposable
     }
 
     [Fact]
-    public void Removing_what_is_not_there_is_no_error() => DriverService.Remove("DriverFault-nobody", Machine.Waits).Should().BeNull();
+    public void Removing_what_is_not_there_is_no_error() => DriverService.Remove("DriverFault-nobody", Image, Machine.Waits).Should().BeNull();
 
     [Fact]
     public void A_service_that_is_not_installed_is_not_there()
@@ -157,8 +161,17 @@ public sealed class DriverServiceTests : IDisposable
     public void A_loaded_driver_of_an_earlier_run_is_stopped_and_removed()
     {
         using (var service = DriverService.Install(Name, Driver(MyFault.Image()), Machine.Waits)) service.Start();
-        DriverService.Remove(Name, Machine.Waits).Should().BeNull();
+        Removed().Should().BeNull();
         DriverService.Exists(Name).Should().BeFalse();
         ObjectDirectory.Names(@"\Device").Should().NotContain("MyFault");
+    }
+
+    [Fact]
+    public void A_service_of_somebody_else_s_that_has_the_name_is_left_alone()
+    {
+        using var service = DriverService.Install(Name, Driver(MyFault.Image()), Machine.Waits);
+        DriverService.Remove(Name, Path.Combine(_folder, "elsewhere", "driver.sys"), Machine.Waits).Should().Contain("none of this program's").And.Contain(Image);
+        DriverService.Exists(Name).Should().BeTrue();
+        service.Delete().Should().BeNull();
     }
 }

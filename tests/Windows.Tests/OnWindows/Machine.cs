@@ -20,8 +20,8 @@ internal static class Machine
 
     public static bool IsWine => TestMachine.Probe().Wine is not null;
 
-    public static LocalTarget Target(Action<string> tell, Action<string>? stepping = null, TimeSpan? timeout = null) =>
-        new(TimeProvider.System, [Environment.ProcessPath!, ClientProgram.Command], Environment.GetEnvironmentVariable("_NT_SYMBOL_PATH"), tell, new MachineOptions(Vouched: true, timeout ?? TimeSpan.FromMinutes(2))) { Stepping = stepping };
+    public static LocalTarget Target(Action<string> tell, Action<string>? stepping = null, TimeSpan? timeout = null, TimeProvider? clock = null) =>
+        new(clock ?? TimeProvider.System, [Environment.ProcessPath!, ClientProgram.Command], Environment.GetEnvironmentVariable("_NT_SYMBOL_PATH"), tell, new MachineOptions(Vouched: true, timeout ?? TimeSpan.FromMinutes(2))) { Stepping = stepping };
 
     /// <summary>Plays a scenario; what it left.</summary>
     public static IReadOnlyList<Observation> Play(LocalTarget target, Scenario scenario, uint? ioctl = null, TimeSpan? settle = null, DriverUnderTest? driver = null)
@@ -34,6 +34,15 @@ internal static class Machine
     }
 }
 
+/// <summary>A clock on which a wait of minutes is over in a second: what nothing hangs in passes no faster when somebody waits for it.</summary>
+internal sealed class HastyClock : TimeProvider
+{
+    private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
+
+    public override System.Threading.ITimer CreateTimer(System.Threading.TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+        base.CreateTimer(callback, state, dueTime > Minutes ? TimeSpan.FromSeconds(1) : dueTime, period);
+}
+
 /// <summary>MyFault, loaded for the tests of a class.</summary>
 public sealed class LoadedMyFault : IDisposable
 {
@@ -43,7 +52,7 @@ public sealed class LoadedMyFault : IDisposable
     public LoadedMyFault()
     {
         var name = DriverService.NameFor("myfault-under-test.sys");
-        DriverService.Remove(name, Machine.Waits);
+        DriverService.Remove(name, _file, Machine.Waits);
         File.WriteAllBytes(_file, MyFault.Image());
         _service = DriverService.Install(name, _file, Machine.Waits);
         _service.Start();

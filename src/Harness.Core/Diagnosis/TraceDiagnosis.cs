@@ -1,8 +1,7 @@
 using System.Text.Json.Serialization;
-using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 
-namespace Harness.Core.Traces;
+namespace Harness.Core.Diagnosis;
 
 /// <summary>What a trace answers when asked whether a process was held by a driver as it died.</summary>
 public enum Answer
@@ -74,11 +73,16 @@ public sealed record TracedRequest(KernelAddress Address, IrpMajor Major, string
 /// <param name="Waits">Waits of its other threads that lasted too.</param>
 /// <param name="Requests">IRPs of its threads that were not completed in time.</param>
 public sealed record TracedFate(int Pid, string Image, TimeSpan? Asked, TracedThread? AskedBy, TimeSpan? Ended, Answer Answer, Hold? Hold, string? Function, string? Driver, TimeSpan? Held, string Says,
-    IReadOnlyList<(string Name, bool? Holds)> Facts, TracedWait? Wait, IReadOnlyList<TracedWait> Waits, IReadOnlyList<TracedRequest> Requests)
+    IReadOnlyList<TracedFact> Facts, TracedWait? Wait, IReadOnlyList<TracedWait> Waits, IReadOnlyList<TracedRequest> Requests)
 {
     /// <summary>A driver holds it or held it, for certain or likely.</summary>
     public bool IsZombie => Answer is Answer.Proven or Answer.ConsistentWith;
 }
+
+/// <summary>A link of the chain.</summary>
+/// <param name="Name">"the process is listed when the session ends".</param>
+/// <param name="Holds">Null: the trace does not show it.</param>
+public sealed record TracedFact(string Name, bool? Holds);
 
 /// <summary>What a trace of the kernel tells of processes that were to end. Times are from its beginning.</summary>
 /// <param name="Length">Up to the last event of those that are followed.</param>

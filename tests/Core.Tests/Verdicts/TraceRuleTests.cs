@@ -1,0 +1,173 @@
+using Core.Tests.Evidence;
+using FluentAssertions;
+using Harness.Core.Diagnosis;
+using Harness.Core.Evidence;
+using Harness.Core.Nt;
+using Harness.Core.Stories;
+using Harness.Core.Verdicts;
+using Xunit;
+
+namespace Core.Tests.Verdicts;
+
+/// <summary>What an event trace adds to the evidence of a run, and what it may not.</summary>
+public sealed class TraceRuleTests
+{
+    private const string Cited = "etw #";
+
+    /// <summary>The victim as a trace tells it that holds every link of the chain.</summary>
+    private static TracedFate Fate(Answer answer = Answer.Proven, Hold? hold = Hold.NoCancelRoutine, string? driver = "guilty.sys", double? endedAfter = null, params TracedRequest[] requests)
+    {
+        var asked = TimeSpan.FromSeconds(3);
+        IReadOnlyList<TracedFact> facts = answer is Answer.Proven or Answer.ConsistentWith
+            ? [new("its end was asked for", true), new("an IRP that it sent to a driver was not completed", true), new("the function that waits, on a stack with which it switches in", answer == Answer.Proven ? true : null)] : [];
+        return new TracedFate(Tale.VictimPid, "victim.exe", asked, new TracedThread(8, 4, "harness.exe"), endedAfter is { } after ? asked + TimeSpan.FromSeconds(after) : null, answer,
+            answer is Answer.Proven or Answer.ConsistentWith ? hold : null, answer == Answer.Proven ? "nt!IopCancelAlertedRequest" : null, driver, TimeSpan.FromSeconds(20), "The trace says so.", facts, null, [], requests);
+    }
+
+    private static TracedRequest Request(double? completedAfter) => new(Tale.Irp, IrpMajor.DeviceControl, "guilty.sys", "guilty.sys+0x1100", [], TimeSpan.FromSeconds(1), Tale.VictimTid,
+        completedAfter is { } after ? TimeSpan.FromSeconds(3 + after) : null, null);
+
+    private static IReadOnlyList<Observation> With(Tale tale, TracedFate? fate, params string[] gaps) => tale.Add(new EventTraceSeen("trace.etl", fate is null ? [] : [fate], gaps, []), Sources.Etw).Evidence;
+
+    /// <summary>What a real machine tells: neither what happens inside of its kernel nor, without a dump, its memory.</summary>
+    private static IReadOnlyList<Observation> FromOutside(IReadOnlyList<Observation> evidence) =>
+        [.. evidence.Where(o => o is not (IrpSent or DispatchReturned or CancelRequested or CancelRoutineReturned or IrpCompleted or IrpFinished or IrpDisassociated or KernelMemorySeen))];
+
+    [Fact]
+    public void Where_kernel_memory_was_not_seen_a_proven_trace_tells_the_zombie()
+    {
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), FromOutside(With(Tale.Zombie(), Fate())));
+
+        (judgement.Verdict, judgement.Outcome).Should().Be((Verdict.Pass, Outcome.Zombie));
+        judgement.Findings.Should().ContainSingle().Which.Should().Match<Finding>(found => found.Id == "zombie-no-cancel-routine" && found.Driver == "guilty.sys" && found.Expected && found.Says.Contains("The trace says so."));
+        judgement.Facts.Should().OnlyContain(fact => fact.Holds == true).And.Contain(fact => fact.Name == "its end was asked for" && fact.Source!.StartsWith(Cited));
+        Judge.Of(Tale.Run(Outcome.Ended), FromOutside(With(Tale.Zombie(), Fate()))).Verdict.Should().Be(Verdict.Fail);
+    }
+
+    [Fact]
+    public void A_trace_that_is_only_consistent_with_a_zombie_proves_none()
+    {
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), FromOutside(With(Tale.Zombie(), Fate(Answer.ConsistentWith))));
+
+        (judgement.Verdict, judgement.Outcome).Should().Be((Verdict.Inconclusive, Outcome.Zombie));
+        judgement.Because.Should().Contain("no evidence for: the function that waits, on a stack with which it switches in");
+        judgement.Findings.Should().BeEmpty();
+    }
+
+    [Fact]
+    public void Without_memory_and_without_a_trace_nothing_is_told() =>
+        Judge.Of(Tale.Run(Outcome.Zombie), FromOutside(Tale.Zombie().Evidence)).Verdict.Should().Be(Verdict.Inconclusive);
+
+    [Fact]
+    public void A_trace_that_lost_events_tells_nothing_and_says_so()
+    {
+        var fate = Fate(Answer.CannotTell) with { Says = "'victim.exe' (pid 412): 7 events were lost, so nothing is certain." };
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), FromOutside(With(Tale.Zombie(), fate, "7 events were lost")));
+
+        judgement.Verdict.Should().Be(Verdict.Inconclusive);
+        judgement.Because.Should().Contain("the event trace cannot tell").And.Contain("7 events were lost");
+        Judge.Of(Tale.Run(Outcome.Zombie), FromOutside(With(Tale.Zombie(), null, "7 events were lost"))).Because.Should().Contain("tells nothing of it; 7 events were lost");
+    }
+
+    [Fact]
+    public void Beside_kernel_memory_a_trace_confirms()
+    {
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), With(Tale.Zombie(), Fate(Answer.ConsistentWith)));
+
+        judgement.Verdict.Should().Be(Verdict.Pass);
+        judgement.Facts.Should().Contain(fact => fact.Name == "the event trace, too, shows that guilty.sys kept it" && fact.Holds == true && fact.Source!.StartsWith(Cited));
+    }
+
+    [Fact]
+    public void Beside_kernel_memory_a_trace_that_cannot_tell_changes_nothing()
+    {
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), With(Tale.Zombie(), Fate(Answer.CannotTell), "7 events were lost"));
+
+        judgement.Verdict.Should().Be(Verdict.Pass);
+        judgement.Facts.Should().ContainSingle(fact => fact.Holds == null);
+    }
+
+    [Theory]
+    [InlineData(Answer.Proven, "other.sys", "and not other.sys")]
+    [InlineData(Answer.NotAZombie, null, "the event trace shows that a driver kept it")]
+    public void A_trace_that_says_otherwise_than_kernel_memory_leaves_nothing_to_stand_on(Answer answer, string? driver, string why)
+    {
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), With(Tale.Zombie(), Fate(answer, driver: driver)));
+
+        judgement.Verdict.Should().Be(Verdict.Inconclusive);
+        judgement.Because.Should().Contain(why);
+    }
+
+    [Fact]
+    public void A_process_cannot_be_there_after_the_trace_has_its_end()
+    {
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), FromOutside(With(Tale.Zombie(), Fate(endedAfter: 2))));
+
+        judgement.Verdict.Should().Be(Verdict.Inconclusive);
+        judgement.Because.Should().StartWith("Evidence contradicts itself");
+        // It was there until the harness let it go.
+        Judge.Of(Tale.Run(Outcome.Zombie), FromOutside(With(Tale.Zombie(), Fate(endedAfter: 601)))).Verdict.Should().Be(Verdict.Pass);
+    }
+
+    [Fact]
+    public void A_process_that_is_gone_cannot_have_stayed_in_the_trace()
+    {
+        var gone = FromOutside(With(Tale.Sound(), Fate()));
+        Judge.Of(Tale.Run(Outcome.Ended), gone).Because.Should().StartWith("Evidence contradicts itself");
+        Judge.Of(Tale.Run(Outcome.Ended), FromOutside(With(Tale.Sound(), Fate(Answer.NotAZombie, endedAfter: 0.001)))).Verdict.Should().Be(Verdict.Pass);
+        Judge.Of(Tale.Run(Outcome.Ended), FromOutside(With(Tale.Sound(), Fate(Answer.CannotTell), "7 events were lost"))).Verdict.Should().Be(Verdict.Pass, "a trace with gaps need not have its end");
+    }
+
+    [Theory]
+    [InlineData(Hold.CancelRoutineDidNotComplete, Verdict.Pass)]
+    [InlineData(Hold.NoCancelRoutine, Verdict.Fail)]
+    [InlineData(Hold.Rundown, Verdict.Inconclusive)]
+    public void The_wait_tells_whether_a_cancel_routine_was_called(Hold hold, Verdict verdict)
+    {
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie, more: new CancelRoutineRanPromise("request")), FromOutside(With(Tale.Zombie(), Fate(hold: hold))));
+
+        judgement.Verdict.Should().Be(verdict);
+        judgement.Findings.Any(found => found.Id == "promise-broken-cancel-routine-ran").Should().Be(verdict == Verdict.Fail);
+    }
+
+    [Fact]
+    public void Kernel_memory_tells_it_too()
+    {
+        var stack = Tale.SynchronousStack.Select(frame => frame.Replace("KeWaitForSingleObject", "KeDelayExecutionThread")).ToList();
+        var tale = Tale.Pending().Killed().Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(WaitReason.DelayExecution, stack));
+        IReadOnlyList<Observation> evidence = [.. tale.Evidence.Where(o => o is not (IrpSent or DispatchReturned))];
+
+        Judge.Of(Tale.Run(Outcome.Zombie, more: new CancelRoutineRanPromise("request")), evidence).Verdict.Should().Be(Verdict.Pass);
+        Judge.Of(Tale.Run(Outcome.Zombie, more: new CancelRoutineRanPromise("other")), evidence).Verdict.Should().Be(Verdict.Inconclusive);
+    }
+
+    [Theory]
+    [InlineData(null, Verdict.Pass)]
+    [InlineData(400.0, Verdict.Pass)]
+    [InlineData(20.0, Verdict.Inconclusive)]
+    public void An_IRP_that_outlives_its_process_was_given_up(double? completedAfter, Verdict verdict)
+    {
+        var tale = Tale.Pending().Killed().Later(TimeSpan.FromMinutes(5)).Ended().SeenGone("settled");
+        var fate = Fate(hold: Hold.Rundown, endedAfter: 300, requests: Request(completedAfter));
+
+        // Beside another promise about the outcome, a late end is what was promised.
+        Judge.Of(Tale.Run([new OutcomePromise("settled", Outcome.Ended), new OutcomePromise("settled", Outcome.Ended), new IrpDisassociatedPromise("request")]), FromOutside(With(tale, fate))).Verdict.Should().Be(verdict);
+    }
+
+    [Theory]
+    [InlineData(0xC0000120, Verdict.Pass)]
+    [InlineData(0x00000000, Verdict.Fail)]
+    public void The_client_s_status_is_the_IRP_s(uint status, Verdict verdict)
+    {
+        var tale = Tale.Pending().Killed().LaterMs(10).Add(new CallReturned("victim", Tale.VictimPid, Tale.VictimTid, "DeviceIoControl(h, 0x222008)", "request", new NtStatus(status), 0)).Ended().SeenGone("settled");
+
+        Judge.Of(Tale.Run(Outcome.Ended, more: new RequestStatusPromise("request", NtStatus.Cancelled)), FromOutside(tale.Evidence)).Verdict.Should().Be(verdict);
+    }
+
+    [Fact]
+    public void It_survives_its_file()
+    {
+        var evidence = With(Tale.Zombie(), Fate(requests: Request(2)));
+        EvidenceText.Read(EvidenceText.Of(evidence)).OfType<EventTraceSeen>().Single().Should().BeEquivalentTo(evidence.OfType<EventTraceSeen>().Single());
+    }
+}
