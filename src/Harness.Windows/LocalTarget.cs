@@ -25,6 +25,8 @@ public sealed class LocalTarget(TimeProvider clock, IReadOnlyList<string> client
 
     public string? Lacks => !OperatingSystem.IsWindows() ? "it is the kernel of a Windows machine, and this is none: use it there (docs/first-run-on-windows.md), or the target 'emulated' here"
         : RuntimeInformation.OSArchitecture != Architecture.X64 || RuntimeInformation.ProcessArchitecture != Architecture.X64 ? "it needs an x64 Windows, and this program as x64"
+        // TraceEvent's limit.
+        : !OperatingSystem.IsWindowsVersionAtLeast(10) ? "it needs Windows 10, Windows Server 2016, or later"
         : TestMachine.Probe().Refusal(_options.Vouched);
 
     /// <summary>Real time passes.</summary>

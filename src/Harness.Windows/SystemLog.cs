@@ -44,7 +44,7 @@ internal static class SystemLog
         }
         catch (Exception e) when (e is EventLogException or UnauthorizedAccessException or System.ComponentModel.Win32Exception or DllNotFoundException or EntryPointNotFoundException)
         {
-            throw new InvalidOperationException(e.Message.ReplaceLineEndings(" "), e);
+            throw new InvalidOperationException($"the system does not let it be read ({e.Message.ReplaceLineEndings(" ").TrimEnd('.')})", e);
         }
     }
 }
