@@ -10,7 +10,7 @@ namespace Harness.Core.Verdicts;
 /// <param name="Facts">The first: a driver kept it. The others: the links of the chain.</param>
 /// <param name="Hold">What kept it; null: no driver did, or the trace does not tell which way.</param>
 /// <param name="Driver">The driver that did.</param>
-/// <param name="Blame">"by the event trace (etw #30), myfault.sys kept it for 15 s".</param>
+/// <param name="Blame">"by the event trace (etw #30), driver.sys kept it for 15 s".</param>
 /// <param name="Says">Sentences.</param>
 internal sealed record TraceRule(List<Fact> Facts, Hold? Hold, string? Driver, string Blame, string Says)
 {
