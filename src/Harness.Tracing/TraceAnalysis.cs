@@ -47,6 +47,7 @@ public static class TraceAnalysis
     private static IEnumerable<string> Lacks(KernelFollower follower, List<TracedFate> fates)
     {
         if (!follower.SawProcesses) yield return "events of processes (keyword Process)";
+        else if (fates.Count + follower.Forgotten == 0) yield return "a process that is asked to end: one that was asked before the session began may hang unseen";
         if (fates.TrueForAll(fate => fate.Answer == Answer.NotAZombie)) yield break;
         if (!follower.SawSwitches) yield return "context switches (keyword ContextSwitch)";
         if (!follower.SawReadies) yield return "who makes threads ready (keyword Dispatcher)";

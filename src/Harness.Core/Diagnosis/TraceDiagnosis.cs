@@ -95,8 +95,11 @@ public sealed record TracedFact(string Name, bool? Holds);
 /// <param name="Notes">What could not be used.</param>
 public sealed record TraceDiagnosis(TimeSpan Length, IReadOnlyList<TracedFate> Fates, int EndedUnasked, int Forgotten, IReadOnlyList<string> Gaps, IReadOnlyList<string> Lacks, IReadOnlyList<string> Symbols, IReadOnlyList<string> Notes)
 {
-    /// <summary>"zombie"; "none" when nothing is missing and nothing open; else "unclear".</summary>
-    public string Verdict => Fates.Any(fate => fate.IsZombie) ? "zombie" : Gaps.Count > 0 || Fates.Any(fate => fate.Answer == Answer.CannotTell) || !SawProcesses ? "unclear" : "none";
+    /// <summary>"zombie"; "none" when somebody was asked to end, nothing is missing and nothing open; else "unclear".</summary>
+    public string Verdict => Fates.Any(fate => fate.IsZombie) ? "zombie" : Gaps.Count > 0 || Fates.Any(fate => fate.Answer == Answer.CannotTell) || !SawProcesses || Asked == 0 ? "unclear" : "none";
+
+    /// <summary>How many processes were asked to end while the session was on. Those that were asked before are not in the trace, and may hang all the same.</summary>
+    public int Asked => Fates.Count(fate => fate.Asked is not null) + Forgotten;
 
     /// <summary>It has events of processes at all.</summary>
     public bool SawProcesses { get; init; } = true;

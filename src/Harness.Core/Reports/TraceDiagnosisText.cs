@@ -10,7 +10,8 @@ public static class TraceDiagnosisText
     public static void Write(TextWriter writer, DiagnosedTrace file, TraceDiagnosis seen, bool color)
     {
         var ink = new Ink(color);
-        writer.WriteLine(ink.Strong($"{Printable.Line(file.Path)}: event trace log, NT build {file.Header.Build}, {Count((int)file.Header.Processors, "processor", "processors")}, {Spelled.Duration(seen.Length)}, {Count(seen.Fates.Count + seen.Forgotten, "process", "processes")} asked to end"));
+        var title = $"{Printable.Line(file.Path)}: event trace log, NT build {file.Header.Build}, {Count((int)file.Header.Processors, "processor", "processors")}, {Spelled.Duration(seen.Length)}, {Count(seen.Asked, "process", "processes")} asked to end";
+        foreach (var line in Paragraph.Wrap(title, Paragraph.Width)) writer.WriteLine(ink.Strong(line));
         var symbols = file.Symbols.Concat(seen.Symbols).ToList();
         if (symbols.Count > 0) Paragraph.Labelled(writer, "symbols", Printable.Line(string.Join(", ", symbols)));
         foreach (var fate in seen.Fates) Tell(writer, ink, fate);

@@ -108,6 +108,15 @@ public sealed class DoubtTests
     }
 
     [Fact]
+    public void A_trace_in_which_nobody_is_asked_to_end_tells_nothing_of_those_who_were_asked_before()
+    {
+        var diagnosis = new KernelStory().Begin().Lists(Victim, Controller).Diagnosis();
+
+        (diagnosis.Verdict, diagnosis.Fates.Count, diagnosis.Asked).Should().Be(("unclear", 0, 0));
+        diagnosis.Lacks.Should().Equal("a process that is asked to end: one that was asked before the session began may hang unseen");
+    }
+
+    [Fact]
     public void A_trace_without_processes_tells_nothing_of_them()
     {
         var diagnosis = new KernelStory().Image(0xFFFF_F800_0000_0000, 0x1000, "ntoskrnl.exe").Diagnosis();
