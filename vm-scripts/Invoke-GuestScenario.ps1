@@ -17,6 +17,7 @@ param(
     [string] $Source,
     [string] $Destination,
     [string] $Checkpoint = 'clean',
+    [ValidateRange(1, 86400)] [int] $StorySeconds = 420,
     [ValidateRange(1, 86400)] [int] $TimeoutSeconds = 540
 )
 Set-StrictMode -Version Latest
@@ -62,12 +63,12 @@ function Invoke-Restore {
 function Invoke-Run {
     Use-Session -Do {
         param($session)
-        $job = Invoke-Command -Session $session -AsJob -ArgumentList $Harness, $Source, $Destination, ([bool] $ComputerName) -ScriptBlock {
-            param([string] $Folder, [string] $Run, [string] $Results, [bool] $Physical)
+        $job = Invoke-Command -Session $session -AsJob -ArgumentList $Harness, $Source, $Destination, $StorySeconds, ([bool] $ComputerName) -ScriptBlock {
+            param([string] $Folder, [string] $Run, [string] $Results, [int] $Seconds, [bool] $Physical)
             $ErrorActionPreference = 'Stop'
             [void] (New-Item -ItemType Directory -Force -Path $Results)
             $errors = "$Results\stderr.txt"
-            $arguments = 'replay', "`"$Run`"", '--results', "`"$Results`"", '--format', 'json'
+            $arguments = 'replay', "`"$Run`"", '--results', "`"$Results`"", '--format', 'json', '--timeout', "${Seconds}s"
             if ($Physical) { $arguments += '--i-know-this-machine' }
             $process = Start-Process -FilePath "$Folder\driverfault.exe" -ArgumentList $arguments -NoNewWindow -PassThru -RedirectStandardOutput "$Results\stdout.txt" -RedirectStandardError $errors
             # Without its handle a process that has ended tells no exit code.

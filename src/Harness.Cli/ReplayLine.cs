@@ -2,6 +2,7 @@ using Harness.Cli.Arguments;
 using Harness.Core.Nt;
 using Harness.Core.Stories;
 using Harness.Core.Targets;
+using Harness.HyperV;
 using Harness.Scenarios;
 using Harness.Windows;
 
@@ -20,6 +21,13 @@ internal static class ReplayLine
 
         if (target.Name != "emulated") Add("--target", target.Name);
         if (target is LocalTarget { Vouched: true }) words.Add("--i-know-this-machine");
+        if (target is HyperVTarget { Options: var guest })
+        {
+            if (guest.Vm is { } vm) Add("--vm", vm);
+            if (guest.Computer is { } computer) Add("--computer", computer);
+            if (guest.Isolate) words.Add("--isolate");
+        }
+
         var usual = DriverArgument.Committed(MyFault.Device);
         if (driver.Path != usual.Path) Add("--driver", driver.Path);
         if (driver.Path != usual.Path || driver.Driver.Device != usual.Driver.Device) Add("--device", driver.Driver.Device);

@@ -68,7 +68,7 @@ internal sealed class GuestSession
         var there = NextRun;
         var results = $@"{Folder}\results\{++_stories}";
         if (await Ask(HostStep.Copy(run, there), _patience.Copy).ConfigureAwait(false) is { Ok: false } uncopied) return Lost(uncopied);
-        var step = HostStep.Run($@"{Folder}\harness", there, results, _patience.Run);
+        var step = HostStep.Run($@"{Folder}\harness", there, results, _patience.Story, _patience.Run);
         // The script ends what it started when its time is over; should it fail to, it is ended a little later.
         var answer = await Ask(step, _patience.Run + _patience.Check, once: true).ConfigureAwait(false);
         if (answer.GuestIsGone) return await BringBack(answer, results, fetched, kept).ConfigureAwait(false);

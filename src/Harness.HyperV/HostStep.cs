@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Threading;
 
 namespace Harness.HyperV;
@@ -29,9 +30,12 @@ public sealed record HostStep(string Name, IReadOnlyList<KeyValuePair<string, st
     /// <param name="harness">The harness's folder in the guest.</param>
     /// <param name="run">The run folder in the guest.</param>
     /// <param name="results">Where the guest's results go.</param>
-    /// <param name="limit">How long it may take.</param>
-    public static HostStep Run(string harness, string run, string results, TimeSpan limit) =>
-        new("Run", [new("Harness", harness), new("Source", run), new("Destination", results), new("TimeoutSeconds", $"{Math.Ceiling(limit.TotalSeconds):0}")]);
+    /// <param name="story">When the harness in the guest stops the story and cleans up.</param>
+    /// <param name="limit">How long all of it may take.</param>
+    public static HostStep Run(string harness, string run, string results, TimeSpan story, TimeSpan limit) =>
+        new("Run", [new("Harness", harness), new("Source", run), new("Destination", results), new("StorySeconds", Seconds(story)), new("TimeoutSeconds", Seconds(limit))]);
+
+    private static string Seconds(TimeSpan time) => Math.Ceiling(time.TotalSeconds).ToString("0", CultureInfo.InvariantCulture);
 
     /// <summary>Copies a file or a folder of the guest to the host.</summary>
     public static HostStep Collect(string from, string to) => new("Collect", [new("Source", from), new("Destination", to)]);

@@ -42,6 +42,9 @@ public sealed class HyperVTarget : IMachineTarget
         (_options, _clock, _cancel, _patience, _scripts) = (options, clock, cancel, patience ?? Patience.Usual, scripts);
     }
 
+    /// <summary>How long each of its steps may take.</summary>
+    internal Patience Limits => _patience;
+
     /// <summary>Where a run has its own folder while it lasts.</summary>
     internal string Scratch { get; init; } = Path.GetTempPath();
 

@@ -13,4 +13,7 @@ public sealed record Patience(TimeSpan Check, TimeSpan Restore, TimeSpan Connect
 {
     /// <summary>Of a guest with 4 GiB on an SSD, with room to spare; nobody has measured it yet.</summary>
     public static readonly Patience Usual = new(TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(32), TimeSpan.FromMinutes(20), 3, TimeSpan.FromSeconds(5));
+
+    /// <summary>When the guest's own harness stops a story: early enough to clean up and to tell why before the guest is given up.</summary>
+    public TimeSpan Story => Run > 2 * Check ? Run - Check : Run / 2;
 }

@@ -122,7 +122,7 @@ internal sealed class Host : IDisposable
 
     private static string StandIn => Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "HostStandIn.exe" : "HostStandIn");
 
-    private static RunDescription Describe(string scenario, ITarget target)
+    public static RunDescription Describe(string scenario, ITarget target)
     {
         var told = ScenarioCatalogue.Named(scenario)!;
         var driver = DriverArgument.Committed(MyFault.Device);

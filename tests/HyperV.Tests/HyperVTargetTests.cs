@@ -38,8 +38,26 @@ public sealed class HyperVTargetTests
         copy.GetProperty("Destination").GetString().Should().Be(@"C:\driverfault\run\1");
         var run = host.Conversation[6];
         run.GetProperty("arguments").GetProperty("TimeoutSeconds").GetString().Should().Be("20");
+        run.GetProperty("arguments").GetProperty("StorySeconds").GetString().Should().Be("10", "the guest's own harness gives up first");
         run.GetProperty("noise").GetString().Should().Be("WARNING: a warning\n");
         run.GetProperty("answer").GetProperty("exitCode").GetInt32().Should().Be(0);
+    }
+
+    [Fact]
+    public void A_limit_reaches_the_harness_in_the_guest()
+    {
+        using var host = new Host();
+        var target = (HyperVTarget)host.Target.With(new MachineOptions(false, TimeSpan.FromMinutes(5)));
+
+        target.Limits.Story.Should().Be(TimeSpan.FromMinutes(5));
+        target.Limits.Run.Should().Be(TimeSpan.FromMinutes(5) + Host.Short.Check);
+    }
+
+    [Fact]
+    public void The_line_that_runs_it_again_names_the_machine()
+    {
+        using var host = new Host();
+        Host.Describe("hang-irp", host.Target).Replay.Should().Be("driverfault run hang-irp --target hyperv --vm TestVm --settle 10m --seed 1");
     }
 
     [Fact]
@@ -132,7 +150,7 @@ public sealed class HyperVTargetTests
         var script = File.ReadAllText(Path.Combine(Repository.Root, "vm-scripts", "Invoke-GuestScenario.ps1"));
         var steps = Regex.Match(script, @"\[ValidateSet\((?<names>[^)]*)\)\] \[string\] \$Step,").Groups["names"].Value.Split(',').Select(name => name.Trim(' ', '\'')).ToList();
         var parameters = Regex.Matches(script[..script.IndexOf("Set-StrictMode", StringComparison.Ordinal)], @"\] \$(\w+)").Select(match => match.Groups[1].Value).ToList();
-        HostStep[] all = [HostStep.Check, HostStep.Restore, HostStep.Start, HostStep.Connect, HostStep.Copy("a", "b"), HostStep.Run("a", "b", "c", TimeSpan.FromSeconds(1.5)), HostStep.Collect("a", "b"), HostStep.LiveDump("a"), HostStep.Interrupt];
+        HostStep[] all = [HostStep.Check, HostStep.Restore, HostStep.Start, HostStep.Connect, HostStep.Copy("a", "b"), HostStep.Run("a", "b", "c", TimeSpan.FromSeconds(1.5), TimeSpan.FromSeconds(2.5)), HostStep.Collect("a", "b"), HostStep.LiveDump("a"), HostStep.Interrupt];
         using var host = new Host();
 
         all.Select(step => step.Name).Should().BeEquivalentTo(steps);

@@ -10,7 +10,7 @@ internal sealed class MachineArguments
     public Option<bool> Known { get; } = new("--i-know-this-machine") { Description = "target local: run on this machine although it is no virtual machine" };
 
     /// <summary>--timeout.</summary>
-    public Option<string?> Timeout { get; } = new("--timeout") { HelpName = "TIME", Description = "target local: stop a run that takes longer, and clean up; default: 30m" };
+    public Option<string?> Timeout { get; } = new("--timeout") { HelpName = "TIME", Description = "targets local and hyperv: stop a run that takes longer, and clean up; default: 30m" };
 
     /// <summary>As they were said; null when nothing was.</summary>
     public MachineOptions? Read(ParseResult parsed) => !parsed.GetValue(Known) && parsed.GetValue(Timeout) is null ? null
