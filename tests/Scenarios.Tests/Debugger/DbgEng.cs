@@ -64,7 +64,10 @@ public class DbgEng : IAsyncDisposable
     public async Task<IReadOnlyList<string>> Ask(string folder, params string[] commands)
     {
         var output = Path.Combine(folder, "dbgeng.txt");
-        var run = await InWine([Program, OfWindows(Engine!), OfWindows(Path.Combine(folder, "MEMORY.DMP")), OfWindows(folder), .. commands], output);
+        string[] command = [Program, OfWindows(Engine!), OfWindows(Path.Combine(folder, "MEMORY.DMP")), OfWindows(folder), .. commands];
+        var run = await InWine(command, output);
+        // Now and then Wine cannot start a process (scripts/wine.sh). What fails for a reason of ours fails again.
+        if (run.Code != 0) run = await InWine(command, output);
         var said = await File.ReadAllTextAsync(output);
         if (run.Code != 0) throw new InvalidOperationException($"dbgeng-run ended with {run.Code}: {said}");
         return [.. said.ReplaceLineEndings("\n").Split("\n== ").Skip(1).Select(answer => answer[(answer.IndexOf('\n', StringComparison.Ordinal) + 1)..])];
