@@ -27,10 +27,10 @@ internal static class OutcomeRule
     internal const string Late = "ended-late";
 
     /// <summary>
-    /// How long a killed client may stay and still have gone soon. No documentation gives a number: NT itself waits five minutes before it gives
-    /// up; whoever ends a process in the task manager doesn't wait for half of one.
+    /// How long a killed client may stay and still have gone soon: Windows' guidelines for I/O completion and cancellation want a cancelled request completed within ten seconds, in
+    /// general (Orwick, Smith, Developing Drivers with the Windows Driver Foundation, chapter 8). NT itself waits five minutes before it gives up.
     /// </summary>
-    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(10);
 
     internal static OutcomeAt Weigh(Testimony testimony, OutcomePromise promise, bool nameCheckpoint)
     {
@@ -97,7 +97,7 @@ internal static class OutcomeRule
             : $"{testimony.Victim} ended.";
         if (promise.Expected == Outcome.Ended)
             return after > Soon && !testimony.Evidence.OfType<IrpDisassociated>().Any() && testimony.Story.Promises.OfType<OutcomePromise>().Count() == 1
-                ? new OutcomeAt(Outcome.Ended, after, facts, told, new Finding(Late, "The process ended late", null, [], testimony.Holder, $"{told} Until then nobody could end it: a request that is held for longer than {Spelled.Duration(Soon)} needs a cancel routine.", Expected: false))
+                ? new OutcomeAt(Outcome.Ended, after, facts, told, new Finding(Late, "The process ended late", null, [], testimony.Holder, $"{told} Until then nobody could end it: what is held for longer needs a cancel routine, and a cancelled request should be complete within {Spelled.Duration(Soon)}.", Expected: false))
                 : new OutcomeAt(Outcome.Ended, after, facts, told);
         var says = $"{told} The story promised: {Word(promise.Expected)} at '{at.Name}'.";
         return new OutcomeAt(Outcome.Ended, after, facts, says, new Finding(PromiseRules.Broken + "outcome", "Not the promised outcome", null, [], null, says, Expected: false));

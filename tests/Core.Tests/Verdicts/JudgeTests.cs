@@ -275,8 +275,8 @@ public sealed class JudgeTests
         TimeSpan End(double seconds) => Tale.Sound().Evidence.OfType<TerminateRequested>().First().At + TimeSpan.FromSeconds(seconds);
         Judgement After(double seconds) => Judge.Of(Tale.Run(Outcome.Ended), Tale.Sound().Evidence.With<ProcessEnded>(o => o with { At = End(seconds) }));
 
-        After(29).Findings.Should().BeEmpty();
-        After(31).Findings.Should().ContainSingle().Which.Should().BeEquivalentTo(new { Id = "ended-late", Driver = "guilty.sys" });
+        After(9.9).Findings.Should().BeEmpty();
+        After(10.1).Findings.Should().ContainSingle().Which.Should().BeEquivalentTo(new { Id = "ended-late", Driver = "guilty.sys" });
     }
 
     [Fact]
