@@ -93,6 +93,7 @@ internal sealed class NightlyCommand
             _around.Out.WriteLine($"{(difference.IsRegression ? "!" : " ")} {difference.Name,-18} {difference.Key.Scenario} with {difference.Key.Driver} on {difference.Key.Target}: {difference.Says}");
         if (night.Differences.Count > 0) _around.Out.WriteLine();
         if (removed.Count > 0) _around.Out.WriteLine($"older than the last {NightArchive.Keeps} nights, removed: {string.Join(", ", removed)}");
+        if (archive.Unread.Count > 0) _around.Out.WriteLine($"not in the trend, since their {NightArchive.NightFile} cannot be read: {string.Join(", ", archive.Unread)}");
         _around.Out.WriteLine($"page         {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.SummaryFile))}");
         _around.Out.WriteLine($"JUnit        {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.JUnitFile))}");
         _around.Out.WriteLine($"trend        {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.ReportFile))}");

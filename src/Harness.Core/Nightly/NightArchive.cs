@@ -28,13 +28,16 @@ public sealed partial class NightArchive
 
     private readonly IReadOnlyList<Night> _past;
 
-    private NightArchive(string path, string night, IReadOnlyList<Night> past) => (Path, NightPath, _past) = (path, night, past);
+    private NightArchive(string path, string night, IReadOnlyList<Night> past, IReadOnlyList<string> unread) => (Path, NightPath, _past, Unread) = (path, night, past, unread);
 
     /// <summary>"results/nightly".</summary>
     public string Path { get; }
 
     /// <summary>This night's folder; its run folders go there.</summary>
     public string NightPath { get; }
+
+    /// <summary>The names of past nights that are missing from the trend, because their night.json cannot be read.</summary>
+    public IReadOnlyList<string> Unread { get; }
 
     /// <summary>Makes the folder of a night: "results/nightly/2026-11-22T084312", or with -2, -3… when that exists.</summary>
     /// <param name="results">The folder of all runs; made when absent.</param>
@@ -48,9 +51,9 @@ public sealed partial class NightArchive
             Directory.CreateDirectory(path);
             var name = now.UtcDateTime.ToString("yyyy-MM-dd'T'HHmmss", CultureInfo.InvariantCulture);
             var night = System.IO.Path.Combine(path, name);
-            var past = Nights(path).Select(Read).OfType<Night>().ToList();
+            var past = Nights(path).Select(folder => (Name: System.IO.Path.GetFileName(folder), Night: Read(folder))).ToList();
             for (var again = 2; !Claim(night); again++) night = System.IO.Path.Combine(path, $"{name}-{again.ToString(CultureInfo.InvariantCulture)}");
-            return new NightArchive(path, night, past);
+            return new NightArchive(path, night, [.. past.Select(one => one.Night).OfType<Night>()], [.. past.Where(one => one.Night is null).Select(one => one.Name)]);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

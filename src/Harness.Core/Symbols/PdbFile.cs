@@ -21,6 +21,7 @@ public sealed class PdbFile : IImageSymbols, IDisposable
     private readonly MsfFile _file;
     private readonly PublicSymbols _publics;
     private readonly PdbProcedures _procedures;
+    private readonly List<string> _damage = [];
     private PdbTypes? _types;
 
     private PdbFile(MsfFile file)
@@ -115,8 +116,11 @@ public sealed class PdbFile : IImageSymbols, IDisposable
     private static int? Stream(ReadOnlySpan<byte> optional, int index) =>
         optional.Length >= (index + 1) * 2 && BinaryPrimitives.ReadUInt16LittleEndian(optional[(index * 2)..]) is var stream and not None ? stream : null;
 
+    /// <summary>Why parts that were asked for are not there, each reason once: "is a damaged PDB: …".</summary>
+    internal IReadOnlyList<string> Damage => _damage;
+
     /// <summary>What is read late: a part that is damaged, or a file that went away, is not there.</summary>
-    private static T? Tried<T>(Func<T?> read)
+    private T? Tried<T>(Func<T?> read)
     {
         try
         {
@@ -124,6 +128,8 @@ public sealed class PdbFile : IImageSymbols, IDisposable
         }
         catch (Exception e) when (e is UnusablePdbException or IOException)
         {
+            var reason = e is UnusablePdbException ? e.Message : "cannot be read any more: " + e.Message.ReplaceLineEndings(" ");
+            if (!_damage.Contains(reason)) _damage.Add(reason);
             return default;
         }
     }

@@ -56,7 +56,7 @@ public sealed class SymbolPath : ISymbols, IDisposable
     }
 
     /// <summary>What could not be used and why, each sentence once.</summary>
-    public IReadOnlyList<string> Notes => _notes;
+    public IReadOnlyList<string> Notes => [.. _notes, .. _found.SelectMany(pdb => pdb.Value?.Damage.Select(damage => $"symbols: {pdb.Key} {damage}, so that names or layouts are missing") ?? [])];
 
     /// <summary>The PDBs that were found and are of the image they were looked for, in that order.</summary>
     public IEnumerable<PdbIdentity> Used => _found.Where(pair => pair.Value is not null).Select(pair => pair.Key);

@@ -107,6 +107,7 @@ public sealed class NightArchiveTests : IDisposable
         Keep(Nights.First.AddDays(1), Row with { Time = TimeSpan.FromMilliseconds(75) }, baseline);
         var broken = NightArchive.Begin(_results, Nights.First.AddDays(2));
         File.WriteAllText(Path.Combine(broken.NightPath, NightArchive.NightFile), "{");
+        NightArchive.Begin(_results, Nights.First.AddDays(2.5)).Unread.Should().Equal(Path.GetFileName(broken.NightPath));
         Keep(Nights.First.AddDays(3), Row with { Time = TimeSpan.FromMilliseconds(150), Verdict = Verdict.Fail }, baseline);
 
         var page = Html();

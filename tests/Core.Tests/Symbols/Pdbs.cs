@@ -29,23 +29,29 @@ internal static class Pdbs
     public static byte[] Stream(string name, int number)
     {
         var file = Bytes(name);
-        uint Word(long at) => BitConverter.ToUInt32(file, (int)at);
-        var block = Word(32);
-        // The directory of a small file is one block.
-        var directory = (long)Word((long)Word(52) * block) * block;
-        var at = directory + 4 + (Word(directory) * 4);
-        for (var i = 0; i < number; i++) at += (Word(directory + 4 + (i * 4)) + block - 1) / block * 4;
+        var (at, block) = (BlocksOf(file, number), BitConverter.ToInt32(file, 32));
         var bytes = new List<byte>();
-        for (var left = (int)Word(directory + 4 + (number * 4)); left > 0; left -= (int)block, at += 4)
-            bytes.AddRange(file.AsSpan((int)(Word(at) * block), Math.Min(left, (int)block)));
+        for (var left = SizeOf(file, number); left > 0; left -= block, at += 4) bytes.AddRange(file.AsSpan(BitConverter.ToInt32(file, at) * block, Math.Min(left, block)));
         return [.. bytes];
     }
+
+    /// <summary>Where the directory of a file has the numbers of a stream's blocks.</summary>
+    public static int BlocksOf(byte[] file, int stream)
+    {
+        var (directory, block) = (Directory(file), BitConverter.ToInt32(file, 32));
+        return directory + 4 + (BitConverter.ToInt32(file, directory) * 4) + Enumerable.Range(0, stream).Sum(i => (SizeOf(file, i) + block - 1) / block * 4);
+    }
+
+    // That of a small file is one block.
+    private static int Directory(byte[] file) => BitConverter.ToInt32(file, BitConverter.ToInt32(file, 52) * BitConverter.ToInt32(file, 32)) * BitConverter.ToInt32(file, 32);
+
+    private static int SizeOf(byte[] file, int stream) => BitConverter.ToInt32(file, Directory(file) + 4 + (stream * 4));
 
     /// <summary>Puts one where a store of symbols has it; the path of the file.</summary>
     public static string Store(string folder, string name)
     {
         var pdb = Identity(name);
-        var path = Path.Combine(Directory.CreateDirectory(Path.Combine(folder, pdb.Name, pdb.Key)).FullName, pdb.Name);
+        var path = Path.Combine(System.IO.Directory.CreateDirectory(Path.Combine(folder, pdb.Name, pdb.Key)).FullName, pdb.Name);
         File.WriteAllBytes(path, Bytes(name));
         return path;
     }

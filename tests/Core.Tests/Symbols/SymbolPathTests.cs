@@ -41,6 +41,23 @@ public sealed class SymbolPathTests : IDisposable
     }
 
     [Fact]
+    public void A_part_that_is_damaged_is_missing_and_that_is_told()
+    {
+        var kernel = Pdbs.Identity(Pdbs.Kernel);
+        var file = Pdbs.Bytes(Pdbs.Kernel);
+        // The first block of the stream of types, by the directory.
+        BitConverter.GetBytes(0xFFFF_FFF0u).CopyTo(file, Pdbs.BlocksOf(file, 2));
+        File.WriteAllBytes(_folder["ntkrnlmp.pdb"], file);
+        using var path = SymbolPath.Parse(_folder.Path);
+        var pdb = path.Find("ntkrnlmp.pdb", kernel.Guid, kernel.Age)!;
+
+        path.Notes.Should().BeEmpty("nobody has asked for a structure yet");
+        pdb.SizeOf("_EPROCESS").Should().BeNull();
+        pdb.SizeOf("_KTHREAD").Should().BeNull();
+        path.Notes.Should().Equal($"symbols: {kernel} is a damaged PDB: block 4294967280 is not in it, so that names or layouts are missing");
+    }
+
+    [Fact]
     public void A_store_of_two_tiers_has_the_first_two_letters_first()
     {
         Pdbs.Store(_folder["store", "sa"], Pdbs.Driver);
