@@ -36,7 +36,7 @@ internal static class SystemLog
                     var provider = record.ProviderName ?? "";
                     var strings = record.Properties.Select(property => property.Value).OfType<string>().ToList();
                     if (string.Equals(provider, service, StringComparison.OrdinalIgnoreCase) || strings.Contains(device, StringComparer.OrdinalIgnoreCase))
-                        found.Add(new LoggedEvent(provider, record.Id, string.Join("; ", strings)));
+                        found.Add(new LoggedEvent(provider, record.Id, string.Join("; ", strings)) { Qualifiers = record.Qualifiers });
                 }
             }
 

@@ -1,8 +1,10 @@
+using System.Text.Json.Serialization;
 using Harness.Core.Nt;
 
 namespace Harness.Core.Diagnosis;
 
 /// <summary>Why a thread of a terminated process cannot end.</summary>
+[JsonConverter(typeof(NamedJson<Hold>))]
 public enum Hold
 {
     /// <summary>No rule knows.</summary>

@@ -4,6 +4,7 @@ using Harness.Core.Nt;
 namespace Harness.Core.Diagnosis;
 
 /// <summary>What a trace answers when asked whether a process was held by a driver as it died.</summary>
+[JsonConverter(typeof(NamedJson<Answer>))]
 public enum Answer
 {
     /// <summary>Every link of the chain is in the trace, the stack of the wait too.</summary>

@@ -216,9 +216,13 @@ public sealed record EventLogSeen(string Log, IReadOnlyList<LoggedEvent> Events)
 /// <param name="Text">Its strings.</param>
 public sealed record LoggedEvent(string Provider, int EventId, string Text)
 {
-    /// <summary>IO_DRIVER_CANCEL_TIMEOUT, 0x80040036.</summary>
+    /// <summary>The high 16 bits of the code: severity and facility; null when the log does not tell.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Qualifiers { get; init; }
+
+    /// <summary>IO_DRIVER_CANCEL_TIMEOUT, 0x80040036. A driver's own errors have any number, but a facility of their own.</summary>
     [JsonIgnore]
-    public bool IsCancelTimeout => EventId == 0x36;
+    public bool IsCancelTimeout => EventId == 0x36 && (Qualifiers ?? 0x8004) == 0x8004;
 }
 
 /// <summary>A collector could not look, or not at all of it: what it does not tell is unknown, and not absent.</summary>

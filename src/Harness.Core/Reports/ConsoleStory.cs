@@ -10,6 +10,7 @@ namespace Harness.Core.Reports;
 public static class ConsoleStory
 {
     private const int ClockWidth = 14;
+    private const int FactWidth = Paragraph.Width - 20;
     private const string Continued = "          ";
 
     /// <summary>Writes the story. <paramref name="runFolder"/> is shown as given; <paramref name="color"/> allows ANSI colours.</summary>
@@ -96,8 +97,19 @@ public static class ConsoleStory
         foreach (var fact in judgement.Facts)
         {
             var mark = fact.Holds switch { true => "yes", false => "no", null => "?" };
-            var name = Printable.Line(fact.Name);
-            writer.WriteLine($"{"",15}{mark,-5}{name}{(fact.Source is null ? "" : ink.Faint($"  [{fact.Source}]"))}");
+            var lines = Paragraph.Wrap(Printable.Line(fact.Name), FactWidth).ToList();
+            if (fact.Source is not null)
+            {
+                var source = $"  [{Printable.Line(fact.Source)}]";
+                if (lines[^1].Length + source.Length <= FactWidth) lines[^1] += ink.Faint(source);
+                else lines.Add(ink.Faint(source.TrimStart()));
+            }
+
+            foreach (var line in lines)
+            {
+                writer.WriteLine($"{"",15}{mark,-5}{line}");
+                mark = "";
+            }
         }
     }
 }

@@ -1,3 +1,5 @@
+using System.Collections;
+using System.Text;
 using System.Text.Json;
 using Harness.Core.Evidence;
 
@@ -41,6 +43,21 @@ public static class EvidenceFile
 
     private static string Missing(int first, int last) => first == last ? $"observation {first} is missing" : $"observations {first} to {last} are missing";
 
+    // The contracts of System.Text.Json refuse null for a field, but not for an element of a list.
+    private static bool ListsNull(string line)
+    {
+        var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(line));
+        // By depth, of which the reader takes 64.
+        var lists = new BitArray(65);
+        while (reader.Read())
+        {
+            if (reader.TokenType is JsonTokenType.StartArray or JsonTokenType.StartObject) lists[reader.CurrentDepth] = reader.TokenType == JsonTokenType.StartArray;
+            else if (reader.TokenType == JsonTokenType.Null && reader.CurrentDepth > 0 && lists[reader.CurrentDepth - 1]) return true;
+        }
+
+        return false;
+    }
+
     private static Observation ReadLine(string line, int number)
     {
         try
@@ -48,6 +65,7 @@ public static class EvidenceFile
             var observation = JsonSerializer.Deserialize(line, JsonLayout.OneLine.Observation);
             if (observation is null || observation.N < 1 || string.IsNullOrEmpty(observation.Source))
                 throw new UnusableRunFolderException($"evidence.jsonl, line {number}: an observation needs kind, n, at and source");
+            if (ListsNull(line)) throw new JsonException();
             return observation;
         }
         // NotSupportedException: an abstract Observation, because "kind" is missing. FormatException, OverflowException: a bad hexadecimal number.

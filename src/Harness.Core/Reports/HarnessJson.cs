@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -17,6 +18,7 @@ namespace Harness.Core.Reports;
     RespectRequiredConstructorParameters = true,
     RespectNullableAnnotations = true,
     AllowOutOfOrderMetadataProperties = true,
+    Converters = [typeof(TimeSpanJson)],
     GenerationMode = JsonSourceGenerationMode.Metadata)]
 [JsonSerializable(typeof(Observation))]
 [JsonSerializable(typeof(RunDescription))]
@@ -53,4 +55,18 @@ public static class JsonLayout
         _ = Indented.RunDescription;
         _ = Indented.Judgement;
     }
+}
+
+/// <summary>
+/// A time in JSON, "[d.]hh:mm:ss[.fffffff]". None is further than some seven thousand years away, as far as a damaged trace may say: so that one can be subtracted
+/// from another.
+/// </summary>
+internal sealed class TimeSpanJson : JsonConverter<TimeSpan>
+{
+    private static readonly TimeSpan Furthest = TimeSpan.FromTicks(long.MaxValue / 4);
+
+    public override TimeSpan Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        reader.TokenType == JsonTokenType.String && TimeSpan.TryParseExact(reader.GetString(), "c", CultureInfo.InvariantCulture, out var time) && time <= Furthest && time >= -Furthest ? time : throw new JsonException();
+
+    public override void Write(Utf8JsonWriter writer, TimeSpan value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString("c", CultureInfo.InvariantCulture));
 }

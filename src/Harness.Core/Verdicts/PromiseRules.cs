@@ -15,6 +15,9 @@ internal static class PromiseRules
 {
     internal const string Broken = "promise-broken-";
 
+    /// <summary>How long a dying thread waits for its IRPs (learn.microsoft.com, "Canceling IRPs").</summary>
+    private static readonly TimeSpan GivesUpAfter = TimeSpan.FromMinutes(5);
+
     internal static Kept? Weigh(Testimony testimony, Promise promise) => promise switch
     {
         RequestStatusPromise status => RequestStatus(testimony, status),
@@ -69,15 +72,19 @@ internal static class PromiseRules
         var name = $"the I/O manager gave up the IRP of '{promise.Request}'";
         if (testimony.Of<IrpDisassociated>(promise.Request, o => (o.Irp, o.Request)).FirstOrDefault() is { } seen) return new Kept(new Fact(name, true, Citation.Of(seen)));
         if (promise.Request == testimony.Story.Request && testimony.Evidence.OfType<EventLogSeen>().FirstOrDefault(o => o.Events.Any(logged => logged.IsCancelTimeout)) is { } logged) return new Kept(new Fact(name, true, Citation.Of(logged)));
-        // A process in rundown waits for its IRPs: it can have gone before one was complete only because that was given up.
-        if (promise.Request == testimony.Story.Request && testimony.Fate is { Hold: Hold.Rundown, IsZombie: true, Ended: { } ended } fate && fate.Requests.Any(request => request.Completed is not { } completed || completed > ended))
-            return new Kept(new Fact(name, true, Citation.Of(testimony.Trace)));
-        if (testimony.Of<IrpCompleted>(promise.Request, o => (o.Irp, o.Request)).LastOrDefault() is not { } completion)
+        var completion = testimony.Of<IrpCompleted>(promise.Request, o => (o.Irp, o.Request)).LastOrDefault();
+        if (completion is null && promise.Request == testimony.Story.Request && testimony.Fate is { } fate && WasGivenUp(fate)) return new Kept(new Fact(name, true, Citation.Of(testimony.Trace)));
+        if (completion is null)
             return new Kept(new Fact(name, null, null), null, $"No evidence that the IRP of the request '{promise.Request}' was given up.");
         return new Kept(new Fact(name, false, Citation.Of(completion)), new Finding(Broken + "irp-disassociated", "The IRP was completed before the I/O manager gave it up", null, [],
             Nt.ModuleOffset.Module(completion.By),
             $"{completion.By} completed the request '{promise.Request}' at {Spelled.Clock(completion.At)}, before the I/O manager gave its IRP up ({Citation.Of(completion)}).", false));
     }
+
+    // A process in rundown waits for its IRPs, five minutes: it can have gone then, and before one was complete, only because that was given up. One that went
+    // sooner had another IRP that nobody waits for, a driver's own.
+    private static bool WasGivenUp(TracedFate fate) =>
+        fate is { Answer: Answer.Proven, Hold: Hold.Rundown, Asked: { } asked, Ended: { } ended } && ended - asked >= GivesUpAfter && fate.Requests.Any(request => request.Completed is not { } completed || completed > ended);
 
     private static Kept OtherEnded(Testimony testimony, string process)
     {

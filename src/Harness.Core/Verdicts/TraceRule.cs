@@ -32,10 +32,13 @@ internal sealed record TraceRule(List<Fact> Facts, Hold? Hold, string? Driver, s
         {
             { Answer: Answer.CannotTell } => new Fact("the event trace shows what kept it", null, null),
             { IsZombie: false } => new Fact("the event trace shows that a driver kept it", false, source),
-            { Driver: { } driver } => new Fact($"the event trace, too, shows that {stuck?.Driver ?? "an unknown driver"} kept it{(driver == stuck?.Driver ? "" : $", and not {driver}")}", driver == stuck?.Driver, source),
+            { Driver: { } driver } when stuck?.Driver is { } held && Names(driver, held) is { } same => new Fact($"the event trace, too, shows that {held} kept it{(same ? "" : $", and not {driver}")}", same, source),
             _ => new Fact("the event trace shows that a driver kept it", true, source),
         };
     }
+
+    // A trace has the address of a dispatch routine. That of a driver of a framework is in the framework, and which driver it serves is no event.
+    private static bool? Names(string traced, string held) => traced.Equals(held, StringComparison.OrdinalIgnoreCase) ? true : Nt.ModuleOffset.IsFramework(traced) ? null : false;
 
     /// <summary>"; the event trace cannot tell: …" when it cannot, or is not whole.</summary>
     internal static string Excuse(Testimony testimony) => testimony.Fate switch
@@ -45,12 +48,16 @@ internal sealed record TraceRule(List<Fact> Facts, Hold? Hold, string? Driver, s
         _ => "",
     };
 
-    /// <summary>How a thread of the victim was held, as kernel memory or else an event trace tells it, and where that is said.</summary>
+    /// <summary>How the thread that made the request was held, as kernel memory or else an event trace tells it, and where that is said.</summary>
     internal static (Hold Hold, string? Driver, string Source)? Held(Testimony testimony)
     {
+        bool IsItsThread(int tid) => testimony.Entered is not { } entered || entered.Tid == tid;
         foreach (var seen in testimony.Evidence.OfType<KernelMemorySeen>().Reverse())
-            if (seen.Processes.FirstOrDefault(process => process.Pid == testimony.Pid) is { Signalled: false } record && StuckThread.Of(record, testimony.Sent?.Irp) is { WaitsForGood: true, Inferred: false, Irp: not null } stuck)
-                return (stuck.Hold, stuck.Driver, Citation.Of(seen)!);
-        return testimony.Fate is { IsZombie: true, Hold: { } hold, Function: not null } fate ? (hold, fate.Driver, Citation.Of(testimony.Trace)!) : null;
+        {
+            var threads = seen.Processes.FirstOrDefault(process => process.Pid == testimony.Pid) is { Signalled: false } record ? record.Threads.Where(thread => IsItsThread(thread.Tid)) : [];
+            if (threads.Select(thread => StuckThread.Look(thread, testimony.Sent?.Irp)).FirstOrDefault(look => look is { WaitsForGood: true, Inferred: false, Irp: not null }) is { } stuck) return (stuck.Hold, stuck.Driver, Citation.Of(seen)!);
+        }
+
+        return testimony.Fate is { Answer: Answer.Proven, Hold: { } hold, Function: not null, Wait: { } wait } fate && IsItsThread(wait.Tid) ? (hold, fate.Driver, Citation.Of(testimony.Trace)!) : null;
     }
 }

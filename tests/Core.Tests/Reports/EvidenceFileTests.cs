@@ -3,6 +3,7 @@ using System.Text.Json;
 using Core.Tests.Evidence;
 using Core.Tests.Verdicts;
 using FluentAssertions;
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Reports;
 using Harness.Core.Stories;
@@ -87,6 +88,30 @@ public sealed class EvidenceFileTests
 
         var message = reading.Should().Throw<UnusableRunFolderException>().Which.Message;
         message.Should().Contain(named).And.NotContain("\n");
+    }
+
+    /// <summary>A line that is read, but for one word of it.</summary>
+    [Theory]
+    [InlineData("\"answer\":\"proven\"", "\"answer\":\"surely\"")]
+    [InlineData("\"answer\":\"proven\"", "\"answer\":7")]
+    [InlineData("\"hold\":\"Rundown\"", "\"hold\":77")]
+    [InlineData("\"hold\":\"Rundown\"", "\"hold\":\"77\"")]
+    [InlineData("\"gaps\":[]", "\"gaps\":null")]
+    [InlineData("\"gaps\":[]", "\"gaps\":[null]")]
+    [InlineData("\"facts\":[{", "\"facts\":[null,{")]
+    [InlineData("\"processes\":[{", "\"processes\":[null,{")]
+    [InlineData("\"ended\":\"00:05:03\"", "\"ended\":\"10675199.02:48:05.4775807\"")]
+    [InlineData("\"ended\":\"00:05:03\"", "\"ended\":\"-10675199.02:48:05.4775808\"")]
+    [InlineData("\"at\":\"00:00:00\"", "\"at\":\"-10675199.02:48:05.4775808\"")]
+    public void What_the_rules_could_not_weigh_is_refused_when_it_is_read(string word, string other)
+    {
+        var fate = new TracedFate(412, "victim.exe", TimeSpan.FromSeconds(3), null, TimeSpan.FromSeconds(303), Answer.Proven, Hold.Rundown, null, "guilty.sys", null, "It says so.", [new TracedFact("a link", true)], null, [], []);
+        var good = EvidenceText.Of([new EventTraceSeen("trace.etl", [fate], [], []) { N = 1, Source = Sources.Etw }]);
+        var reading = () => EvidenceText.Read(good.Replace(word, other));
+
+        good.Should().Contain(word);
+        EvidenceText.Read(good).Should().ContainSingle();
+        reading.Should().Throw<UnusableRunFolderException>().Which.Message.Should().Contain("line 1").And.NotContain("\n");
     }
 
     [Fact]

@@ -51,6 +51,22 @@ public sealed class ReportTests
     }
 
     [Fact]
+    public void What_a_trace_and_a_log_tell_fits_and_is_only_text()
+    {
+        const string Hostile = "<script>\u001b[31m]]>\u202e\r\n&";
+        TracedFact[] facts = [new("nt!IopCleanupProcessResources is on the stack with which it switches in", true), new(Hostile, true)];
+        var fate = new TracedFate(Tale.VictimPid, Hostile, TimeSpan.FromSeconds(3), null, null, Answer.Proven, Hold.Rundown, "nt!IopCleanupProcessResources", Hostile, TimeSpan.FromSeconds(20), $"{Hostile} kept it.", facts, null, [], []);
+        var tale = Tale.Zombie().Add(new EventTraceSeen("trace.etl", [fate], [], []), Sources.Etw).Add(new EventLogSeen("System", [new LoggedEvent(Hostile, 54, Hostile)]), Sources.EventLog);
+        IReadOnlyList<Observation> evidence = [.. tale.Evidence.Where(o => o is not KernelMemorySeen)];
+        var told = Story(Outcome.Zombie, evidence);
+
+        Judge.Of(Tale.Run(Outcome.Zombie), evidence).Verdict.Should().Be(Verdict.Pass);
+        told.Split('\n').Should().OnlyContain(line => line.Length <= 100);
+        told.Should().Contain("which it switches in\n                    [etw #").And.NotContainAny("\u001b", "\u202e", "\r");
+        Html(evidence).Should().NotContainAny("<script", "\u001b", "\u202e");
+    }
+
+    [Fact]
     public void The_story_fits_into_100_columns()
     {
         foreach (var tale in new[] { Tale.Zombie(), Tale.Sound() })

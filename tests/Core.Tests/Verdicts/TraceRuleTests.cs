@@ -21,8 +21,10 @@ public sealed class TraceRuleTests
         IReadOnlyList<TracedFact> facts = answer is Answer.Proven or Answer.ConsistentWith
             ? [new("its end was asked for", true), new("an IRP that it sent to a driver was not completed", true), new("the function that waits, on a stack with which it switches in", answer == Answer.Proven ? true : null)] : [];
         return new TracedFate(Tale.VictimPid, "victim.exe", asked, new TracedThread(8, 4, "harness.exe"), endedAfter is { } after ? asked + TimeSpan.FromSeconds(after) : null, answer,
-            answer is Answer.Proven or Answer.ConsistentWith ? hold : null, answer == Answer.Proven ? "nt!IopCancelAlertedRequest" : null, driver, TimeSpan.FromSeconds(20), "The trace says so.", facts, null, [], requests);
+            answer is Answer.Proven or Answer.ConsistentWith ? hold : null, answer == Answer.Proven ? "nt!IopCancelAlertedRequest" : null, driver, TimeSpan.FromSeconds(20), "The trace says so.", facts, Wait(Tale.VictimTid), [], requests);
     }
+
+    private static TracedWait Wait(int tid) => new(tid, WaitReason.Executive, TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(23), 1, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(20), null, ["nt!KiSwapThread+0x21", "nt!IopCancelAlertedRequest+0x6d"]);
 
     private static TracedRequest Request(double? completedAfter) => new(Tale.Irp, IrpMajor.DeviceControl, "guilty.sys", "guilty.sys+0x1100", [], TimeSpan.FromSeconds(1), Tale.VictimTid,
         completedAfter is { } after ? TimeSpan.FromSeconds(3 + after) : null, null);
@@ -98,6 +100,20 @@ public sealed class TraceRuleTests
         judgement.Because.Should().Contain(why);
     }
 
+    [Theory]
+    [InlineData("Guilty.SYS", "guilty.sys", "the event trace, too, shows that guilty.sys kept it")]
+    [InlineData("Wdf01000.sys", "guilty.sys", "the event trace shows that a driver kept it")]
+    [InlineData("guilty.sys", null, "the event trace shows that a driver kept it")]
+    public void What_a_trace_names_otherwise_need_not_be_another_driver(string traced, string? inMemory, string fact)
+    {
+        // Names have no case; a KMDF driver's dispatch routines are the framework's; and memory that cannot tell whose device it is names nobody.
+        var evidence = With(Tale.Zombie(), Fate(driver: traced)).WithThread(thread => thread with { Irps = [.. thread.Irps.Select(irp => irp with { Holder = inMemory })] });
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), evidence);
+
+        judgement.Verdict.Should().Be(Verdict.Pass, judgement.Because);
+        judgement.Facts.Should().Contain(known => known.Name == fact && known.Holds == true && known.Source!.StartsWith(Cited));
+    }
+
     [Fact]
     public void A_process_cannot_be_there_after_the_trace_has_its_end()
     {
@@ -131,6 +147,25 @@ public sealed class TraceRuleTests
     }
 
     [Fact]
+    public void The_wait_of_another_thread_tells_nothing_of_the_request()
+    {
+        var run = Tale.Run(Outcome.Zombie, more: new CancelRoutineRanPromise("request"));
+        var inTrace = FromOutside(With(Tale.Zombie(), Fate() with { Wait = Wait(Tale.VictimTid + 4) }));
+        IReadOnlyList<Observation> inMemory = [.. Tale.Zombie().Evidence.WithThread(thread => thread with { Tid = Tale.VictimTid + 4 }).Where(o => o is not (IrpSent or DispatchReturned or CancelRequested))];
+
+        foreach (var evidence in new[] { inTrace, inMemory })
+        {
+            var judgement = Judge.Of(run, evidence);
+            judgement.Verdict.Should().Be(Verdict.Inconclusive);
+            judgement.Findings.Should().OnlyContain(found => found.Expected);
+        }
+    }
+
+    [Fact]
+    public void A_trace_that_is_only_consistent_with_a_wait_breaks_no_promise() =>
+        Judge.Of(Tale.Run(Outcome.Zombie, more: new CancelRoutineRanPromise("request")), FromOutside(With(Tale.Zombie(), Fate() with { Answer = Answer.ConsistentWith }))).Verdict.Should().Be(Verdict.Inconclusive);
+
+    [Fact]
     public void Kernel_memory_tells_it_too()
     {
         var stack = Tale.SynchronousStack.Select(frame => frame.Replace("KeWaitForSingleObject", "KeDelayExecutionThread")).ToList();
@@ -142,16 +177,41 @@ public sealed class TraceRuleTests
     }
 
     [Theory]
-    [InlineData(null, Verdict.Pass)]
-    [InlineData(400.0, Verdict.Pass)]
-    [InlineData(20.0, Verdict.Inconclusive)]
-    public void An_IRP_that_outlives_its_process_was_given_up(double? completedAfter, Verdict verdict)
+    [InlineData(300, null, Verdict.Pass)]
+    [InlineData(300, 400.0, Verdict.Pass)]
+    [InlineData(300, 20.0, Verdict.Inconclusive)]
+    [InlineData(20, null, Verdict.Inconclusive)]
+    public void An_IRP_that_outlives_its_process_after_five_minutes_was_given_up(int endedAfter, double? completedAfter, Verdict verdict)
     {
-        var tale = Tale.Pending().Killed().Later(TimeSpan.FromMinutes(5)).Ended().SeenGone("settled");
-        var fate = Fate(hold: Hold.Rundown, endedAfter: 300, requests: Request(completedAfter));
+        var tale = Tale.Pending().Killed().Later(TimeSpan.FromSeconds(endedAfter)).Ended().SeenGone("settled");
+        var fate = Fate(hold: Hold.Rundown, endedAfter: endedAfter, requests: Request(completedAfter));
 
-        // Beside another promise about the outcome, a late end is what was promised.
-        Judge.Of(Tale.Run([new OutcomePromise("settled", Outcome.Ended), new OutcomePromise("settled", Outcome.Ended), new IrpDisassociatedPromise("request")]), FromOutside(With(tale, fate))).Verdict.Should().Be(verdict);
+        Judge.Of(GivenUp, FromOutside(With(tale, fate))).Verdict.Should().Be(verdict);
+        Judge.Of(GivenUp, FromOutside(With(tale, fate with { Answer = Answer.ConsistentWith }))).Verdict.Should().Be(Verdict.Inconclusive);
+    }
+
+    // Beside another promise about the outcome, a late end is what was promised.
+    private static RunDescription GivenUp => Tale.Run([new OutcomePromise("settled", Outcome.Ended), new OutcomePromise("settled", Outcome.Ended), new IrpDisassociatedPromise("request")]);
+
+    [Fact]
+    public void An_IRP_that_was_seen_to_be_completed_was_not_given_up()
+    {
+        var tale = Tale.Pending().Killed().Later(TimeSpan.FromMinutes(5)).Completed(NtStatus.Success).Ended().SeenGone("settled");
+
+        Judge.Of(GivenUp, With(tale, Fate(hold: Hold.Rundown, endedAfter: 300, requests: Request(null)))).Findings.Should().Contain(found => found.Id == "promise-broken-irp-disassociated");
+    }
+
+    [Theory]
+    [InlineData(0x36, 0x8004, Verdict.Pass)]
+    [InlineData(0x36, null, Verdict.Pass)]
+    [InlineData(0x36, 0xC007, Verdict.Inconclusive)]
+    [InlineData(0x35, 0x8004, Verdict.Inconclusive)]
+    public void The_system_s_log_tells_it_and_an_error_of_the_driver_s_own_does_not(int id, int? qualifiers, Verdict verdict)
+    {
+        var tale = Tale.Pending().Killed().Later(TimeSpan.FromMinutes(5)).Ended().SeenGone("settled")
+            .Add(new EventLogSeen("System", [new LoggedEvent("DriverFault-guilty", id, Tale.Device) { Qualifiers = qualifiers }]), Sources.EventLog);
+
+        Judge.Of(GivenUp, FromOutside(tale.Evidence)).Verdict.Should().Be(verdict);
     }
 
     [Theory]
