@@ -19,6 +19,8 @@ internal sealed class TraceReading(Collecting collecting, Timeline timeline)
     [SupportedOSPlatform("windows")]
     public void Read(IReadOnlyCollection<int> pids)
     {
+        Read(pids, Environment.SystemDirectory);
+        // It writes the file anew: afterwards, so that nothing of the verdict depends on it.
         try
         {
             KernelTrace.Merge(collecting.Folder);
@@ -27,8 +29,6 @@ internal sealed class TraceReading(Collecting collecting, Timeline timeline)
         {
             timeline.Add(Sources.Etw, new NotObserved("which PDBs the images in the trace have", e.Message));
         }
-
-        Read(pids, Environment.SystemDirectory);
     }
 
     /// <summary>The same for a trace of another machine.</summary>
@@ -44,8 +44,9 @@ internal sealed class TraceReading(Collecting collecting, Timeline timeline)
             timeline.Add(Sources.Etw, new EventTraceSeen(Recording.TraceFileName, [.. seen.Fates.Where(fate => pids.Contains(fate.Pid))], seen.Gaps, seen.Lacks));
             foreach (var note in (symbols?.Notes ?? []).Concat(seen.Notes)) timeline.Add(Sources.Etw, new NotObserved("names of routines in the event trace", note));
         }
-        // On Windows TraceEvent reads it, and says what it cannot in exceptions of its own.
-        catch (Exception e) when (e is UnusableTraceException or IOException or UnauthorizedAccessException or InvalidOperationException or ApplicationException or System.ComponentModel.Win32Exception or System.Runtime.InteropServices.COMException)
+        // On Windows TraceEvent reads it, and says what it cannot in exceptions of its own; what ProcessTrace returns comes as whatever Marshal.ThrowExceptionForHR makes of it.
+        catch (Exception e) when (e is UnusableTraceException or IOException or UnauthorizedAccessException or InvalidOperationException or ApplicationException or ArgumentException or BadImageFormatException
+            or System.ComponentModel.Win32Exception or System.Runtime.InteropServices.COMException)
         {
             timeline.Add(Sources.Etw, new NotObserved(What, e.Message.ReplaceLineEndings(" ")));
         }
