@@ -41,7 +41,7 @@ go() {
     log="$prefix/log.txt"
 
     # Its servers inherit what they are given: a pipe would never end.
-    timeout 120 "$wine" wineboot --init > "$log" 2>&1 < /dev/null || { cat "$log" >&2; say 'wine.sh: Wine did not make its folder'; return 4; }
+    timeout 120 "$wine" wineboot --init > "$log" 2>&1 < /dev/null || { cat "$log" >&2; say 'wine.sh: Wine did not make its folder'; end_wine; return 4; }
     timeout 60 "$server" -w || true
     timeout 60 "$wine" winecfg -v win10 > "$log" 2>&1 < /dev/null || true
 

@@ -53,6 +53,7 @@ public sealed class TraceRuleTests
 
         (judgement.Verdict, judgement.Outcome).Should().Be((Verdict.Inconclusive, Outcome.Zombie));
         judgement.Because.Should().Contain("no evidence for: the function that waits, on a stack with which it switches in");
+        judgement.Facts.Should().OnlyContain(fact => fact.Holds == null == (fact.Source == null));
         judgement.Findings.Should().BeEmpty();
     }
 
@@ -222,6 +223,68 @@ public sealed class TraceRuleTests
         var tale = Tale.Pending().Killed().LaterMs(10).Add(new CallReturned("victim", Tale.VictimPid, Tale.VictimTid, "DeviceIoControl(h, 0x222008)", "request", new NtStatus(status), 0)).Ended().SeenGone("settled");
 
         Judge.Of(Tale.Run(Outcome.Ended, more: new RequestStatusPromise("request", NtStatus.Cancelled)), FromOutside(tale.Evidence)).Verdict.Should().Be(verdict);
+    }
+
+    [Fact]
+    public void Sooner_than_a_second_after_the_kill_a_trace_proves_no_more_than_memory()
+    {
+        var tale = Tale.Pending().Killed().LaterMs(500).Seen("settled", Tale.Stuck());
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), FromOutside(With(tale, Fate())));
+
+        judgement.Verdict.Should().Be(Verdict.Inconclusive);
+        judgement.Because.Should().Contain("too soon");
+    }
+
+    [Fact]
+    public void A_process_that_had_the_ID_before_is_not_the_victim()
+    {
+        var before = Fate(Answer.NotAZombie, endedAfter: 0.001) with { Asked = TimeSpan.FromSeconds(1), Image = "other.exe", Says = "It went." };
+        var lingering = before with { Asked = null };
+        var evidence = FromOutside(Tale.Zombie().Add(new EventTraceSeen("trace.etl", [before, Fate(), lingering], [], []), Sources.Etw).Evidence);
+
+        Judge.Of(Tale.Run(Outcome.Zombie), evidence).Verdict.Should().Be(Verdict.Pass);
+    }
+
+    [Fact]
+    public void What_is_told_of_the_request_is_not_told_of_another()
+    {
+        var log = new EventLogSeen("System", [new LoggedEvent("DriverFault-guilty", 0x36, Tale.Device)]);
+        var returned = new CallReturned("victim", Tale.VictimPid, Tale.VictimTid, "DeviceIoControl(h, 0x222008)", "request", NtStatus.Cancelled, 0);
+        var hung = FromOutside(With(Tale.Zombie(), Fate(hold: Hold.CancelRoutineDidNotComplete)));
+        var gone = FromOutside(With(Tale.Pending().Killed().Add(returned).Later(TimeSpan.FromMinutes(5)).Ended().SeenGone("settled").Add(log, Sources.EventLog), Fate(hold: Hold.Rundown, endedAfter: 300, requests: Request(null))));
+        Kept(hung, request => new CancelRoutineRanPromise(request));
+        Kept(gone, request => new IrpDisassociatedPromise(request));
+        Kept([.. gone.Where(o => o is not EventLogSeen)], request => new IrpDisassociatedPromise(request));
+        Kept(gone, request => new RequestStatusPromise(request, NtStatus.Cancelled));
+
+        static void Kept(IReadOnlyList<Observation> evidence, Func<string, Promise> promise)
+        {
+            Judge.Of(Tale.Run([promise("request")]), evidence).Verdict.Should().Be(Verdict.Pass);
+            Judge.Of(Tale.Run([promise("other")]), evidence).Verdict.Should().Be(Verdict.Inconclusive);
+        }
+    }
+
+    [Fact]
+    public void A_call_that_came_back_without_having_waited_had_its_status_from_anybody()
+    {
+        var returned = new CallReturned("victim", Tale.VictimPid, Tale.VictimTid, "DeviceIoControl(h, 0x222008)", "request", NtStatus.Success, 0);
+        var evidence = FromOutside(Tale.Pending().Killed().Add(returned).Ended().SeenGone("settled").Evidence).Without<ConditionPassed>();
+
+        Judge.Of(Tale.Run([new RequestStatusPromise("request", NtStatus.Cancelled)]), evidence).Verdict.Should().Be(Verdict.Inconclusive);
+    }
+
+    [Fact]
+    public void Memory_that_cannot_name_the_wait_breaks_no_promise()
+    {
+        var run = Tale.Run([new CancelRoutineRanPromise("request")]);
+        var tale = Tale.Zombie();
+        IReadOnlyList<Observation> named = [.. tale.Evidence.Where(o => o is not (IrpSent or DispatchReturned or CancelRequested))];
+        IReadOnlyList<string> unnamed = [.. Tale.SynchronousStack.Select(frame => frame.StartsWith("nt!Io", StringComparison.Ordinal) ? "nt+0x1234" : frame)];
+
+        Judge.Of(run, named).Verdict.Should().Be(Verdict.Fail);
+        Judge.Of(run, named.WithThread(thread => thread with { Stack = [.. thread.Stack.Select((frame, i) => frame with { Name = unnamed[i] })] })).Verdict.Should().Be(Verdict.Inconclusive, "what is inferred may be another wait");
+        Judge.Of(run, named.WithThread(thread => thread with { Irps = [] })).Verdict.Should().Be(Verdict.Inconclusive);
+        Judge.Of(run, named.With<KernelMemorySeen>(seen => seen with { Processes = [.. seen.Processes.Select(process => process with { Signalled = true })] })).Verdict.Should().Be(Verdict.Inconclusive);
     }
 
     [Fact]
