@@ -19,7 +19,8 @@ public sealed class DiagnosedTraceTests : IDisposable
 
         run.Error.Should().BeEmpty();
         run.Code.Should().Be(ExitCode.Fail);
-        run.Out.Should().Contain("event trace log, NT build 19041, 1 processor").And.Contain("PROVEN         'victim.exe'").And.Contain("guilty driver  myfault.sys")
+        run.Out.ReplaceLineEndings(" ").Should().Contain("event trace log, NT build 19041, 1 processor");
+        run.Out.Should().Contain("PROVEN         'victim.exe'").And.Contain("guilty driver  myfault.sys")
             .And.Contain("finding        zombie-no-cancel-routine:").And.Contain("    wait reason         (Executive)").And.Contain("    time since last     15 s").And.Contain("    ready thread        thread ")
             .And.Contain("    switch-in stack     nt!KiSwapContext").And.Contain("IRP_MJ_DEVICE_CONTROL, myfault.sys+0x").And.EndWith("1 zombie process\n");
     }
