@@ -110,10 +110,20 @@ public sealed class TraceAsEvidenceTests : IDisposable
         var (run, evidence) = Played("hang-irp-release");
         // TRACE_LOGFILE_HEADER.EventsLost, behind the headers of the buffer and of the event.
         BitConverter.GetBytes(7).CopyTo(_trace!, TraceBufferLayout.SizeInBytes + SystemTraceHeaderLayout.SizeInBytes + TraceLogfileHeaderLayout.EventsLost);
+        Traced(evidence).Gaps.Should().Equal("7 events were lost");
         var judgement = Judge.Of(run, OfARealMachine(evidence, Traced(evidence)));
 
         judgement.Verdict.Should().Be(Verdict.Inconclusive);
         judgement.Because.Should().Contain("the event trace cannot tell").And.Contain("7 events were lost");
+    }
+
+    [Fact]
+    public void Of_processes_that_are_not_the_story_s_nothing_is_told()
+    {
+        var (_, evidence) = Played("hang-irp-release");
+
+        Traced(evidence).Processes.Should().ContainSingle();
+        Traced([.. evidence.Where(o => o is not CallEntered { Process: "victim" })]).Processes.Should().BeEmpty();
     }
 
     [Fact]
