@@ -1,3 +1,4 @@
+using System.Threading;
 using Harness.Core.Diagnosis;
 using Harness.Core.Nt;
 using Harness.Core.Symbols;
@@ -16,13 +17,15 @@ public static class TraceAnalysis
     /// <param name="trace">A trace of which nothing was read yet.</param>
     /// <param name="symbols">Names for routines; null: none.</param>
     /// <param name="files">Where the files of images may be, whose exports name routines too; null: nowhere.</param>
+    /// <param name="stop">Ends the reading; what was read by then is told, and nothing of it is certain.</param>
     /// <exception cref="IOException">The file could not be read.</exception>
-    public static TraceDiagnosis Of(EventTrace trace, ISymbols? symbols = null, ImageFiles? files = null)
+    public static TraceDiagnosis Of(EventTrace trace, ISymbols? symbols = null, ImageFiles? files = null, CancellationToken stop = default)
     {
         var follower = new KernelFollower(trace);
-        trace.Process();
+        using (stop.Register(trace.Source.StopProcessing)) trace.Process();
         follower.Finish();
         var gaps = Gaps(trace).ToList();
+        if (stop.IsCancellationRequested) gaps.Add("it was not read to its end: that took too long");
         if (follower.RunsBackwards) gaps.Add("times run backwards by a second or more");
         var names = new FrameNames(follower.Images, symbols, files);
         var chain = new Chain(follower, names, gaps);

@@ -13,7 +13,7 @@ namespace Harness.Windows;
 internal sealed class LocalRun : IDisposable
 {
     /// <summary>A process of .NET is there within a second or so; a machine that takes longer is in trouble.</summary>
-    private static readonly TimeSpan ToStart = TimeSpan.FromSeconds(60), ToEnd = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan ToStart = TimeSpan.FromSeconds(60), ToEnd = TimeSpan.FromSeconds(10), ToLog = TimeSpan.FromSeconds(10);
 
     private readonly Story _story;
     private readonly DriverUnderTest _driver;
@@ -201,14 +201,18 @@ internal sealed class LocalRun : IDisposable
         Unload();
         ReadLog();
         // It may be long; by now nothing is left in the machine.
-        if (traced) new TraceReading(_collecting, _timeline).Read([.. _clients.Select(client => client.Pid)]);
+        if (traced) new TraceReading(_collecting, _timeline, _patient).Read([.. _clients.Select(client => client.Pid)]);
     }
 
     private void ReadLog()
     {
         try
         {
-            _timeline.Add(Sources.EventLog, SystemLog.About(_began, _left.Service, _driver.Device));
+            var seen = SystemLog.About(_began, _left.Service, _driver.Device);
+            // The I/O manager writes from a thread of its own, some time later.
+            if (_story.Promises.Any(promise => promise is IrpDisassociatedPromise))
+                _patient.Until(ToLog, () => (seen = SystemLog.About(_began, _left.Service, _driver.Device)).Events.Any(logged => logged.IsCancelTimeout));
+            _timeline.Add(Sources.EventLog, seen);
         }
         catch (InvalidOperationException e)
         {

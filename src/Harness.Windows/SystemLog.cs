@@ -42,7 +42,7 @@ internal static class SystemLog
 
             return new EventLogSeen(Name, found);
         }
-        catch (Exception e) when (e is EventLogException or UnauthorizedAccessException or System.ComponentModel.Win32Exception or DllNotFoundException or EntryPointNotFoundException)
+        catch (Exception e) when (e is EventLogException or OperationCanceledException or UnauthorizedAccessException or System.ComponentModel.Win32Exception or DllNotFoundException or EntryPointNotFoundException)
         {
             throw new InvalidOperationException($"the system does not let it be read ({e.Message.ReplaceLineEndings(" ").TrimEnd('.')})", e);
         }

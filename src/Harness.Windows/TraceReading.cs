@@ -10,8 +10,12 @@ namespace Harness.Windows;
 /// <summary>What the event trace of a run tells of the story's processes, once the run is over.</summary>
 /// <param name="collecting">Where the trace is.</param>
 /// <param name="timeline">Where it is told.</param>
-internal sealed class TraceReading(Collecting collecting, Timeline timeline)
+/// <param name="waits">Whose clock limits the reading.</param>
+internal sealed class TraceReading(Collecting collecting, Timeline timeline, Waits waits)
 {
+    /// <summary>For a thousand million events, many more than a machine has in a run.</summary>
+    private static readonly TimeSpan ToRead = TimeSpan.FromMinutes(5);
+
     private const string What = "what the event trace tells";
 
     /// <summary>Reads the trace of the run folder.</summary>
@@ -39,8 +43,9 @@ internal sealed class TraceReading(Collecting collecting, Timeline timeline)
         try
         {
             using var symbols = string.IsNullOrEmpty(collecting.SymbolPath) ? null : SymbolPath.Parse(collecting.SymbolPath);
+            using var limit = waits.Within(ToRead);
             using var trace = EventTrace.Open(Path.Combine(collecting.Folder, Recording.TraceFileName));
-            var seen = TraceAnalysis.Of(trace, symbols, ImageFiles.In(images, collecting.SymbolPath));
+            var seen = TraceAnalysis.Of(trace, symbols, ImageFiles.In(images, collecting.SymbolPath), limit.Token);
             timeline.Add(Sources.Etw, new EventTraceSeen(Recording.TraceFileName, [.. seen.Fates.Where(fate => pids.Contains(fate.Pid))], seen.Gaps, seen.Lacks));
             foreach (var note in (symbols?.Notes ?? []).Concat(seen.Notes)) timeline.Add(Sources.Etw, new NotObserved("names of routines in the event trace", note));
         }

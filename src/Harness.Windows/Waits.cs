@@ -43,6 +43,9 @@ internal sealed class Waits(TimeProvider clock, CancellationToken stop)
     /// <exception cref="OperationCanceledException">--timeout has passed.</exception>
     public void For(Task task) => task.WaitAsync(stop).GetAwaiter().GetResult();
 
+    /// <summary>Cancelled when the limit has passed.</summary>
+    public CancellationTokenSource Within(TimeSpan limit) => new(limit, clock);
+
     /// <summary>Lets time pass.</summary>
     /// <exception cref="OperationCanceledException">--timeout has passed.</exception>
     public void Pass(TimeSpan time) => Task.Delay(time, clock, stop).GetAwaiter().GetResult();

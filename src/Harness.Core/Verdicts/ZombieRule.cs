@@ -19,7 +19,8 @@ internal static class ZombieRule
         var stuck = StuckThread.Of(at.Record, testimony.Sent?.Irp);
         var process = InUserMode(testimony, at);
         List<Fact> kernel = [FromMemory(ZombieFacts.Waits(stuck), at), .. ZombieFacts.OfItsKind(stuck).Select(fact => FromMemory(fact, at))];
-        var traced = kernel.Exists(f => f.Holds is null) ? TraceRule.Of(testimony) : null;
+        // What memory has seen otherwise no trace makes good.
+        var traced = kernel.Exists(f => f.Holds is null) && !kernel.Exists(f => f.Holds == false) ? TraceRule.Of(testimony) : null;
         if (traced is not null) kernel = traced.Facts;
         List<Fact> decisive = [.. process, .. kernel];
         IReadOnlyList<Fact> facts = traced is null ? [.. decisive, .. TraceRule.Beside(testimony, stuck)] : decisive;

@@ -48,7 +48,7 @@ internal sealed class Chain(KernelFollower trace, FrameNames names, IReadOnlyLis
         if (doubts.Length > 0) says += $" Not certain, because the trace does not show: {doubts}.";
         return Fate(process, answer, says) with
         {
-            Hold = explained ? held.Hold : null, Function = held.Function, Driver = driver, Held = Time(held.Total), Facts = facts, Wait = WaitOf(held),
+            Hold = explained ? held.Hold : null, Function = held.Function, Driver = ModuleOffset.IsFramework(driver) ? null : driver, Held = Time(held.Total), Facts = facts, Wait = WaitOf(held),
             Waits = [.. all.Where(other => other.Thread != held.Thread).DistinctBy(other => other.Thread).Select(WaitOf)],
         };
     }

@@ -15,7 +15,8 @@ internal sealed class ChainText(FollowedProcess process, HeldThread wait, string
         get
         {
             var count = heldByDriver == 1 ? "1 IRP" : heldByDriver == 0 ? "an IRP" : $"{heldByDriver} IRPs";
-            var who = driver ?? "a driver that the trace does not name";
+            // The routine that was called is the framework's, and which driver it serves is no event.
+            var who = driver is null ? "a driver that the trace does not name" : ModuleOffset.IsFramework(driver) ? $"a driver that {driver} serves, and that the trace does not name," : driver;
             return wait.Hold switch
             {
                 Hold.NoCancelRoutine => $"{who} holds {count} without a cancel routine",

@@ -73,6 +73,17 @@ public sealed class TraceRuleTests
     }
 
     [Fact]
+    public void What_kernel_memory_has_seen_otherwise_no_trace_makes_good()
+    {
+        // Nobody cancelled its IRP, and its stack could not be read.
+        var tale = Tale.Pending().Killed().Later(TimeSpan.FromMinutes(10)).Seen("settled", Tale.Stuck(irps: Tale.Held(cancel: false)) with { Stack = [] });
+        var judgement = Judge.Of(Tale.Run(Outcome.Zombie), With(tale, Fate()));
+
+        judgement.Verdict.Should().Be(Verdict.Inconclusive);
+        judgement.Facts.Should().Contain(fact => fact.Name == "Irp.Cancel is set" && fact.Holds == false);
+    }
+
+    [Fact]
     public void Beside_kernel_memory_a_trace_confirms()
     {
         var judgement = Judge.Of(Tale.Run(Outcome.Zombie), With(Tale.Zombie(), Fate(Answer.ConsistentWith)));

@@ -159,8 +159,9 @@ public sealed class TraceAsEvidenceTests : IDisposable
     {
         var folder = Directory.CreateDirectory(_scratch["run"]).FullName;
         File.WriteAllBytes(Path.Combine(folder, Recording.TraceFileName), _trace!);
-        var timeline = new Harness.Windows.Timeline(new Waits(TimeProvider.System, default));
-        new TraceReading(new Collecting(folder, null), timeline).Read([.. evidence.OfType<CallEntered>().Where(call => call.Process != Story.Controller).Select(call => call.Pid)], images: null);
+        var waits = new Waits(TimeProvider.System, default);
+        var timeline = new Harness.Windows.Timeline(waits);
+        new TraceReading(new Collecting(folder, null), timeline, waits).Read([.. evidence.OfType<CallEntered>().Where(call => call.Process != Story.Controller).Select(call => call.Pid)], images: null);
         var log = new EvidenceLog();
         timeline.CopyTo(log);
         return log.Observations;

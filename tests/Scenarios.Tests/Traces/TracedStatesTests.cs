@@ -80,7 +80,7 @@ public sealed class TracedStatesTests
     }
 
     /// <summary>A debug directory with an "RSDS" entry, where the headers of the image end.</summary>
-    private static byte[] WithPdb(byte[] image, Guid id, uint age, string path)
+    internal static byte[] WithPdb(byte[] image, Guid id, uint age, string path)
     {
         var pe = BitConverter.ToInt32(image, 0x3C);
         var sections = pe + 0x18 + BitConverter.ToUInt16(image, pe + 0x14);

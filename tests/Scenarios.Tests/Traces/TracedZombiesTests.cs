@@ -139,6 +139,42 @@ public sealed class TracedZombiesTests : IDisposable
         Diagnosis(run).Symbols.Should().Equal("ntoskrnl.exe, in the trace");
     }
 
+    [Fact]
+    public void Which_PDB_an_image_has_its_file_tells_where_the_trace_does_not()
+    {
+        var run = TracedRun.Of("hang-irp-release", settle: Settle);
+        var pdb = new PdbIdentity("nt.pdb", new Guid("0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"), 3);
+        var folder = Directory.CreateDirectory(_scratch["named"]).FullName;
+        var kernel = Path.Combine(folder, "ntoskrnl.exe");
+        File.WriteAllBytes(kernel, TracedStatesTests.WithPdb((byte[])run.Kernel.Clone(), pdb.Guid, pdb.Age, pdb.Name));
+
+        Diagnosed(pdb).Symbols.Should().BeEmpty("the PDB's names go before exports");
+        Victim(run, Diagnosed(pdb)).Answer.Should().Be(Answer.Proven);
+        Diagnosed(pdb with { Age = 4 }).Symbols.Should().Equal("exports of ntoskrnl.exe");
+
+        TraceDiagnosis Diagnosed(PdbIdentity known)
+        {
+            var path = Path.Combine(folder, "trace.etl");
+            File.WriteAllBytes(path, Nameless(run.File));
+            using var trace = EventTrace.Open(path);
+            return TraceAnalysis.Of(trace, new OnePdb(known, ImageFile.Open(kernel)!), ImageFiles.In(folder, null));
+        }
+    }
+
+    /// <summary>A store with the PDB of one image, which has the names that its exports have.</summary>
+    private sealed class OnePdb(PdbIdentity known, ImageFile image) : ISymbols, IImageSymbols
+    {
+        public IImageSymbols? Find(PdbIdentity pdb) => pdb == known ? this : null;
+
+        public (uint Rva, string Name)? NameOf(uint rva) => image.NameOf(rva);
+
+        public uint? AddressOf(string name) => null;
+
+        public BitField? Field(string structure, string path) => null;
+
+        public uint? SizeOf(string structure) => null;
+    }
+
     /// <summary>From the trace alone: nothing is beside it.</summary>
     private TraceDiagnosis Diagnosis(TracedRun run) => Diagnosis(run, run.File, kernel: null);
 

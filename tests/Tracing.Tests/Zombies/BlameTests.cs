@@ -23,6 +23,17 @@ public sealed class BlameTests
     }
 
     [Fact]
+    public void Which_driver_a_framework_serves_is_not_in_the_trace()
+    {
+        var fate = new KernelStory { SecondFile = "Wdf01000.sys" }.Begin().Switches(VictimThread).Calls(second: true).Switches(ControllerThread).Kills().Switches(0).After(600_000)
+            .Switches(ControllerThread).Completes(second: true).Readies(VictimThread).Switches(VictimThread, WaitReason.UserRequest, stack: Cancelled).Ends().Lists(Controller).Fate();
+
+        (fate.Answer, fate.Hold, fate.Driver).Should().Be((Answer.Proven, Hold.NoCancelRoutine, null), fate.Says);
+        fate.Says.Should().Contain("a driver that Wdf01000.sys serves, and that the trace does not name, holds 1 IRP without");
+        fate.Requests.Should().ContainSingle().Which.Driver.Should().Be("Wdf01000.sys");
+    }
+
+    [Fact]
     public void A_request_of_another_thread_is_not_the_one_that_a_thread_polls_for()
     {
         const int other = VictimThread + 4;

@@ -108,6 +108,17 @@ public sealed class DoubtTests
     }
 
     [Fact]
+    public void A_trace_that_is_not_read_to_its_end_refuses_an_answer()
+    {
+        using var stop = new System.Threading.CancellationTokenSource();
+        stop.Cancel();
+        var diagnosis = KernelStory.Of(Told(new KernelStory()).Bytes(), stop: stop.Token);
+
+        diagnosis.Verdict.Should().Be("unclear");
+        diagnosis.Gaps.Should().Contain("it was not read to its end: that took too long");
+    }
+
+    [Fact]
     public void A_trace_in_which_nobody_is_asked_to_end_tells_nothing_of_those_who_were_asked_before()
     {
         var diagnosis = new KernelStory().Begin().Lists(Victim, Controller).Diagnosis();

@@ -55,6 +55,9 @@ internal sealed class KernelStory : ISymbols, IImageSymbols
 
     public bool HasDrivers { get; init; } = true;
 
+    /// <summary>The second driver's file.</summary>
+    public string SecondFile { get; init; } = "second.sys";
+
     /// <summary>Whose records the next are.</summary>
     public int Processor { get; set; }
 
@@ -64,7 +67,7 @@ internal sealed class KernelStory : ISymbols, IImageSymbols
         Image(Nt, 0x10_0000, @"\SystemRoot\system32\ntoskrnl.exe");
         Add(Classic(TraceRecordType.FullHeader64, KernelTraceGroups.ImageId, 36, _time, [.. Words(Nt), 0, 0, 0, 0, .. Pdb.Guid.ToByteArray(), .. BitConverter.GetBytes(Pdb.Age), .. Encoding.ASCII.GetBytes(Pdb.Name + "\0")]));
         Image(First, 0x1_0000, @"\??\C:\drivers\first.sys");
-        Image(Second, 0x1_0000, @"\??\C:\drivers\second.sys");
+        Image(Second, 0x1_0000, @"\??\C:\drivers\" + SecondFile);
         return Process(KernelTraceEvents.ProcessDCStart, Victim, "victim.exe").Thread(KernelTraceEvents.ThreadDCStart, Victim, VictimThread)
             .Process(KernelTraceEvents.ProcessDCStart, Controller, "controller.exe").Thread(KernelTraceEvents.ThreadDCStart, Controller, ControllerThread);
     }
@@ -166,10 +169,10 @@ internal sealed class KernelStory : ISymbols, IImageSymbols
     /// <summary>Of the victim, which is asked to end once in the story.</summary>
     public TracedFate Fate(bool named = true) => Diagnosis(named).Fates.Single(fate => fate.Pid == Victim);
 
-    public static TraceDiagnosis Of(byte[] file, ISymbols? symbols = null)
+    public static TraceDiagnosis Of(byte[] file, ISymbols? symbols = null, System.Threading.CancellationToken stop = default)
     {
         using var trace = EventTrace.Bridge(TraceFile.Read(new MemoryStream(file)));
-        return TraceAnalysis.Of(trace, symbols);
+        return TraceAnalysis.Of(trace, symbols, stop: stop);
     }
 
     // nt's PDB.
