@@ -150,12 +150,27 @@ internal static partial class Io
         machine.Log(new IrpDisassociated(new(irp.Address), request, NameOf(machine, device), device.IsNull ? "" : machine.ModuleOf(device.DriverObject.DriverStart)));
     }
 
+    /// <summary>IRPs come and go while a list of them is cancelled, so each step begins at its head. A mark tells which it has seen.</summary>
+    private static void BeginWalk(IEnumerable<Irp> irps)
+    {
+        foreach (var irp in irps) irp.AllocationFlags &= unchecked((byte)~Irp.Visited);
+    }
+
+    /// <summary>False where nothing is left to do to it but to wait, and where this walk has cancelled it: a driver may set its cancel routine again.</summary>
+    private static bool Visit(Irp irp)
+    {
+        if ((irp.AllocationFlags & Irp.Visited) != 0 || (irp.Cancel && irp.CancelRoutine == 0)) return false;
+        irp.AllocationFlags |= Irp.Visited;
+        return true;
+    }
+
     // NtCancelIoFile(FileHandle, IoStatusBlock): this thread's requests on the file, and it waits for them without limit.
     private static Next BeginCancelFile(Processor p)
     {
         var status = Ob.FromHandle(p, p.Arg(0), Ob.FileType, out var file, out _);
         if (status.IsError) return p.Return(status);
         p[1] = file;
+        BeginWalk(RequestsOn(FileAt(p, file), p.CurrentProcess));
         p.Irql = Ke.ApcLevel;
         return p.Goto(1);
     }
@@ -163,7 +178,7 @@ internal static partial class Io
     private static Next CancelNextOfFile(Processor p)
     {
         foreach (var irp in RequestsOn(FileAt(p, p[1]), p.CurrentProcess))
-            if (irp.Thread == p.CurrentThread && !WasCancelled(irp)) return p.Call("IoCancelIrp", 1, irp.Address);
+            if (irp.Thread == p.CurrentThread && Visit(irp)) return p.Call("IoCancelIrp", 1, irp.Address);
         return p.Goto(2);
     }
 
@@ -195,6 +210,7 @@ internal static partial class Io
         p[0] = 0;
         p[2] = 0;
         p[3] = NtStatus.NotFound.Value;
+        BeginWalk(RequestsOn(FileAt(p, file), p.CurrentProcess));
         p.Irql = Ke.ApcLevel;
         return p.Goto(1);
     }
@@ -209,7 +225,7 @@ internal static partial class Io
             if (p.Arg(1) != 0 && irp.UserIosb != p.Arg(1)) continue;
             // One that was cancelled before and has not come back is found all the same; without a cancel routine there is nothing to do to it.
             p[3] = NtStatus.Success.Value;
-            if (WasCancelled(irp)) continue;
+            if (!Visit(irp)) continue;
             Hold(irp);
             p[2] = irp.Address;
             return p.Call("IoCancelIrp", 1, irp.Address);

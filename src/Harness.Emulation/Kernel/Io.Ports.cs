@@ -174,6 +174,7 @@ internal static partial class Io
     /// <summary>The process's last handle of the file is closed: what it asked there is cancelled and waited for. No limit is documented.</summary>
     private static Next BeginFileRundown(Processor p)
     {
+        BeginWalk(IrpsInRundown(p));
         p.Irql = Ke.ApcLevel;
         return p.Goto(1);
     }
@@ -181,7 +182,7 @@ internal static partial class Io
     private static Next CancelNextInRundown(Processor p)
     {
         foreach (var irp in IrpsInRundown(p))
-            if (!WasCancelled(irp)) return p.Call("IoCancelIrp", 1, irp.Address);
+            if (Visit(irp)) return p.Call("IoCancelIrp", 1, irp.Address);
         return p.Goto(2);
     }
 
@@ -198,7 +199,4 @@ internal static partial class Io
         var process = p.Arg(0);
         return IrpsOfFile(FileAt(p, p.Arg(1))).Where(irp => irp.Thread.Process.Address == process);
     }
-
-    /// <summary>Nothing is left to do to it but to wait.</summary>
-    private static bool WasCancelled(Irp irp) => irp.Cancel && irp.CancelRoutine == 0;
 }

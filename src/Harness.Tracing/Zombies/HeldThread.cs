@@ -82,7 +82,8 @@ internal sealed class HeldThread
     public static IReadOnlyList<HeldThread> Of(FollowedProcess process, double end, FrameNames names) =>
     [
         .. process.Threads.SelectMany(thread => Of(thread, end, names))
-            .OrderBy(held => held.Hold == Hold.Unexplained).ThenBy(held => held.Requests.Count == 0).ThenBy(held => !held.OwnsRequest).ThenBy(held => held.Function is null).ThenByDescending(held => held.Total).ThenBy(held => held.Thread.Tid),
+            .OrderBy(held => held.Hold == Hold.Unexplained).ThenBy(held => held.Requests.Count == 0).ThenBy(held => !held.OwnsRequest).ThenBy(held => held.Function is null)
+                .ThenByDescending(held => Math.Round(held.Total / StuckThread.Soonest.TotalMilliseconds)).ThenBy(held => held.Thread.Tid),
     ];
 
     private static IEnumerable<HeldThread> Of(FollowedThread thread, double end, FrameNames names)

@@ -55,6 +55,21 @@ public sealed class IoCancelTests
         run.All<CancelRequested>().Where(cancel => cancel.By.Contains("NtCancelIoFileEx", StringComparison.Ordinal)).Should().ContainSingle();
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_cancel_routine_that_is_set_again_is_called_once_by_each_call(bool ex)
+    {
+        foreach (var variant in Variants)
+        {
+            var run = In(variant, "requeued-cancel", 0,
+                Client(Open(overlapped: true), Ask(0x222000), ex ? new CancelIoEx(Handle) : new CancelIo(Handle), new CancelIoEx(Handle), new Exit(0)), Controller(After(5)));
+
+            run.All<CancelRequested>().Where(cancel => cancel.By.Contains("NtCancelIoFile", StringComparison.Ordinal)).Should().HaveCount(ex ? 2 : 1, variant);
+            run.All<DriverFault>().Should().BeEmpty(variant);
+        }
+    }
+
     [Fact]
     public void CancelIoEx_says_NOT_FOUND_where_nothing_is_outstanding()
     {

@@ -100,8 +100,8 @@ internal readonly record struct Irp(GuestMemory Memory, ulong Address)
         set => Memory.WriteU8(Address + 0x46, value);
     }
 
-    /// <summary>The upper half of AllocationFlags, which Windows doesn't use (its flags end at 0x08, wdm.h), counts who holds the IRP.</summary>
-    public const byte OneHold = 0x10, AllHolds = 0xF0;
+    /// <summary>The upper half of AllocationFlags, which Windows doesn't use (its flags end at 0x08, wdm.h), counts who holds the IRP; its highest bit tells that a walk has cancelled it.</summary>
+    public const byte OneHold = 0x10, AllHolds = 0x70, Visited = 0x80;
 
     public byte AllocationFlags
     {
