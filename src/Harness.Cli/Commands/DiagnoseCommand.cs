@@ -39,7 +39,7 @@ internal sealed class DiagnoseCommand
 
         using var dump = Open(path, symbols, otherwise);
         var seen = Examination.Of(dump);
-        var file = new DiagnosedFile(path, dump.Kind, dump.Build, dump.BugCheck, dump.PhysicalBytes > 0, [.. symbols?.Used.Select(pdb => pdb.ToString()) ?? []], [.. dump.Notes, .. symbols?.Notes ?? []]);
+        var file = new DiagnosedFile(path, dump.Kind, dump.Build, dump.BugCheck, dump.PhysicalBytes > 0, [.. symbols?.Used.Select(pdb => pdb.ToString()) ?? []], [.. dump.Notes, .. Notes(symbols, parsed)]);
         Write(() =>
         {
             if (format == Format.Json) _around.Out.WriteLine(DiagnosisLine.Of(file, seen));
@@ -63,7 +63,7 @@ internal sealed class DiagnoseCommand
             throw new UsageException($"diagnose: cannot read '{path}': {Fault.Of(e)}");
         }
 
-        var file = new DiagnosedTrace(path, trace.File.Header, [.. symbols?.Used.Select(pdb => pdb.ToString()) ?? []], symbols?.Notes ?? []);
+        var file = new DiagnosedTrace(path, trace.File.Header, [.. symbols?.Used.Select(pdb => pdb.ToString()) ?? []], [.. Notes(symbols, parsed)]);
         Write(() =>
         {
             if (format == Format.Json) _around.Out.WriteLine(TraceDiagnosisLine.Of(file, seen));
@@ -97,6 +97,13 @@ internal sealed class DiagnoseCommand
         return SymbolPath.Parse(said);
     }
 
+    /// <summary>What is said of the symbols; whoever names one PDB hears when it was no image's.</summary>
+    private IEnumerable<string> Notes(SymbolPath? symbols, ParseResult parsed)
+    {
+        var notes = symbols?.Notes ?? [];
+        return symbols is not null && notes.Count == 0 && !symbols.Used.Any() && parsed.GetValue(_symbols) is { } said && File.Exists(said) ? [$"symbols: {said} was not used: no image tells that it is its PDB"] : notes;
+    }
+
     /// <summary>The file as an event trace; null when it is none.</summary>
     /// <param name="path">The file.</param>
     /// <param name="otherwise">Why not, if it is one that cannot be read.</param>
@@ -107,7 +114,7 @@ internal sealed class DiagnoseCommand
         {
             var trace = EventTrace.Open(path);
             if (trace.File.Header.IsThere) return trace;
-            trace.Dispose();
+            using (trace) otherwise = trace.File.Events().Next() ? "is an event trace without its header, the first event of its first buffer: its clock is not known; copy it again, whole" : null;
         }
         catch (UnusableTraceException e)
         {

@@ -68,7 +68,7 @@ internal sealed class BufferIndex
             offset += size;
         }
 
-        Processors = ByProcessor();
+        Processors = ByProcessor(file, notes);
     }
 
     private static BufferPlace Place(ReadOnlySpan<byte> header, long offset, int size, long length, TraceNotes notes)
@@ -95,11 +95,13 @@ internal sealed class BufferIndex
         return new BufferPlace(offset, size, Math.Max((int)saved, TraceBufferLayout.SizeInBytes), BinaryPrimitives.ReadInt64LittleEndian(header[TraceBufferLayout.SequenceNumber..]), processor, flags);
     }
 
-    private List<ArraySegment<BufferPlace>> ByProcessor()
+    private List<ArraySegment<BufferPlace>> ByProcessor(Stream file, TraceNotes notes)
     {
         var ordered = _buffers.ToArray();
         // The order in the file is not that in which they were filled.
         Array.Sort(ordered, (a, b) => (a.Processor, a.Sequence, a.Offset).CompareTo((b.Processor, b.Sequence, b.Offset)));
+        for (var i = 1; i < ordered.Length; i++)
+            if (IsSame(file, ordered[i - 1], ordered[i])) notes.Add("buffers that are there twice, as where two files were made one", ordered[i].Offset);
         var processors = new List<ArraySegment<BufferPlace>>();
         for (var (from, to) = (0, 1); to <= ordered.Length; to++)
         {
@@ -109,5 +111,18 @@ internal sealed class BufferIndex
         }
 
         return processors;
+    }
+
+    /// <summary>A session numbers its buffers; a merged file has several sessions', whose headers tell other times.</summary>
+    private static bool IsSame(Stream file, BufferPlace one, BufferPlace other)
+    {
+        if ((one.Processor, one.Sequence, one.Saved) != (other.Processor, other.Sequence, other.Saved)) return false;
+        Span<byte> header = stackalloc byte[TraceBufferLayout.SizeInBytes];
+        Span<byte> second = stackalloc byte[TraceBufferLayout.SizeInBytes];
+        file.Position = one.Offset;
+        file.ReadExactly(header);
+        file.Position = other.Offset;
+        file.ReadExactly(second);
+        return header.SequenceEqual(second);
     }
 }

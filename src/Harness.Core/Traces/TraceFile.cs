@@ -22,7 +22,8 @@ public sealed class TraceFile : IDisposable
         Header = ReadHeader();
         RefuseCompression();
         if (!Header.IsThere) _notes.Add("headers that are missing: the clock is not known, and times are taken for units of 100 ns", 0);
-        else if ((Header.Mode & LogFileModes.Circular) == 0 && Header.BuffersWritten > _index.Count) _notes.Add($"headers that tell of {Header.BuffersWritten} buffers, of which {_index.Count} are there", 0);
+        else if (!Header.IsTimed) _notes.Add($"headers that tell of no clock there is (of kind {(uint)Header.Clock}, {Header.Frequency} ticks a second taken)", 0);
+        if (Header.IsThere && (Header.Mode & LogFileModes.Circular) == 0 && Header.BuffersWritten > _index.Count) _notes.Add($"headers that tell of {Header.BuffersWritten} buffers, of which {_index.Count} are there", 0);
     }
 
     /// <summary>Opens a file and reads the headers of its buffers.</summary>

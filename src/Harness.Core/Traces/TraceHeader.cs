@@ -33,6 +33,9 @@ public sealed record TraceHeader
 
     public TraceClock Clock { get; private init; }
 
+    /// <summary>The header tells a clock that there is, and how fast it goes.</summary>
+    public bool IsTimed { get; private init; }
+
     /// <summary>Ticks of the events' times in a second.</summary>
     public long Frequency { get; private init; } = FileTimeFrequency;
 
@@ -95,6 +98,7 @@ public sealed record TraceHeader
             EventsLost = UInt32(bytes, TraceLogfileHeaderLayout.EventsLost),
             BuffersLost = UInt32(bytes, TraceLogfileHeaderLayout.BuffersLost - shift),
             Clock = clock,
+            IsTimed = clock <= TraceClock.CpuCycles && frequency > 0,
             Frequency = frequency > 0 ? frequency : FileTimeFrequency,
             Start = record.Time,
             StartTime = Int64(bytes, TraceLogfileHeaderLayout.StartTime - shift),

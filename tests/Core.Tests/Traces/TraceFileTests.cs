@@ -107,6 +107,26 @@ public sealed class TraceFileTests
     }
 
     [Fact]
+    public void A_buffer_that_is_there_twice_is_told()
+    {
+        static FakeTrace Fake() => new FakeTrace().Buffer(0, 0).Buffer(0, 1, At(1001)).Buffer(1, 2, At(1002));
+
+        Told.Of(Fake().Buffer(0, 1, At(1001)).File()).Notes.Should().ContainSingle().Which.Should().StartWith("1 × buffers that are there twice");
+        Told.Of(Fake().Buffer(0, 3, At(1001)).File()).Notes.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData(4, 10_000_000, "of kind 4")]
+    [InlineData(1, 0, "of kind 1")]
+    public void A_clock_that_there_is_not_is_told(uint clock, long frequency, string says)
+    {
+        static byte[] File(uint clock, long frequency) => new FakeTrace { Header = LogfileHeader(clock: (TraceClock)clock, frequency: frequency) }.Buffer(0, 0, At(1001)).File();
+
+        Told.Of(File(clock, frequency)).Notes.Should().ContainSingle().Which.Should().Contain("headers that tell of no clock").And.Contain(says);
+        Told.Of(File(1, 10_000_000)).Notes.Should().BeEmpty();
+    }
+
+    [Fact]
     public void A_key_of_a_stack_stands_for_the_stack_that_is_forgotten_next()
     {
         static byte[] Forget(ushort hook, long time, params ulong[] words) => Kernel(TraceRecordType.PerfInfo64, hook, time, Words(words));

@@ -98,6 +98,27 @@ public sealed class DiagnosedTraceTests : IDisposable
         run.Code.Should().Be(ExitCode.Unusable);
     }
 
+    [Fact]
+    public void A_trace_whose_first_buffer_is_gone_is_called_a_trace_and_not_memory()
+    {
+        var whole = File.ReadAllBytes(Trace("hang-irp"));
+        var path = _scratch.File("given.etl", whole[BitConverter.ToInt32(whole)..]);
+        var run = CommandRun.Of("diagnose", path);
+
+        run.Error.Should().StartWith($"driverfault: diagnose: {path} is an event trace without its header");
+        run.Code.Should().Be(ExitCode.Unusable);
+    }
+
+    [Fact]
+    public void A_PDB_that_is_no_image_s_is_told()
+    {
+        var trace = Trace("hang-irp");
+        var pdb = _scratch.File("other.pdb", "Microsoft C/C++ MSF 7.00"u8.ToArray());
+
+        CommandRun.Of("diagnose", trace, "--symbols", pdb).Out.Should().Contain("was not used");
+        CommandRun.Of("diagnose", trace).Out.Should().NotContain("was not used");
+    }
+
     private string Trace(string scenario, params string[] more)
     {
         string[] settle = more.Contains("--settle") ? [] : ["--settle", "15s"];
