@@ -62,12 +62,12 @@ internal static class DriverFault
         return ExitCode.HarnessFailure;
     }
 
-    /// <summary>A message's first line: what goes to a terminal as one line stays one.</summary>
-    public static string FirstLine(string message) => message.AsSpan().IndexOfAny('\r', '\n') is var cut and >= 0 ? message[..cut] : message;
+    /// <summary>A message's first line: what goes to a terminal as one line stays one, and commands it to do nothing.</summary>
+    public static string FirstLine(string message) => Printable.Line(message.AsSpan().IndexOfAny('\r', '\n') is var cut and >= 0 ? message[..cut] : message);
 
     private static ExitCode Refuse(Surroundings around, string why)
     {
-        around.Error.WriteLine($"driverfault: {why}");
+        around.Error.WriteLine($"driverfault: {Printable.Line(why)}");
         return ExitCode.Unusable;
     }
 

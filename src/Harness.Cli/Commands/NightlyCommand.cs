@@ -3,6 +3,7 @@ using System.Globalization;
 using Harness.Cli.Arguments;
 using Harness.Core.Evidence;
 using Harness.Core.Nightly;
+using Harness.Core.Reports;
 using Harness.Core.Stories;
 using Harness.Core.Verdicts;
 
@@ -81,7 +82,7 @@ internal sealed class NightlyCommand
         var run = Describe(entry);
         var played = new Stage(_around, entry.Request.Target, folder, format: null).Play(run, entry.Request.Driver.Driver);
         var row = NightRow.Of(entry.Key, run, played.Evidence, played.Judgement);
-        _around.Out.WriteLine($"{row.Verdict.ToString().ToLowerInvariant(),-13} {entry.Key.Scenario,-26} {entry.Key.Driver} on {entry.Key.Target}: {row.FindingsText}");
+        Say($"{row.Verdict.ToString().ToLowerInvariant(),-13} {entry.Key.Scenario,-26} {entry.Key.Driver} on {entry.Key.Target}: {row.FindingsText}");
         _around.Out.Flush();
         return new NightRun(row, DriverFault.FirstLine(played.Judgement.Because), run.Replay, Path.GetFileName(played.Folder));
     }
@@ -90,18 +91,21 @@ internal sealed class NightlyCommand
     {
         _around.Out.WriteLine();
         foreach (var difference in night.Differences)
-            _around.Out.WriteLine($"{(difference.IsRegression ? "!" : " ")} {difference.Name,-18} {difference.Key.Scenario} with {difference.Key.Driver} on {difference.Key.Target}: {difference.Says}");
+            Say($"{(difference.IsRegression ? "!" : " ")} {difference.Name,-18} {difference.Key.Scenario} with {difference.Key.Driver} on {difference.Key.Target}: {difference.Says}");
         if (night.Differences.Count > 0) _around.Out.WriteLine();
         if (removed.Count > 0) _around.Out.WriteLine($"older than the last {NightArchive.Keeps} nights, removed: {string.Join(", ", removed)}");
         if (archive.Unread.Count > 0) _around.Out.WriteLine($"not in the trend, since their {NightArchive.NightFile} cannot be read: {string.Join(", ", archive.Unread)}");
-        _around.Out.WriteLine($"page         {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.SummaryFile))}");
-        _around.Out.WriteLine($"JUnit        {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.JUnitFile))}");
-        _around.Out.WriteLine($"trend        {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.ReportFile))}");
-        _around.Out.WriteLine($"night        {Path.GetFullPath(archive.NightPath)}");
-        if (becomes) _around.Out.WriteLine(night.Baseline is null ? $"There was no baseline: this night is it now, {path}. Commit it." : $"This night is the baseline now, {path}.");
+        Say($"page         {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.SummaryFile))}");
+        Say($"JUnit        {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.JUnitFile))}");
+        Say($"trend        {Path.GetFullPath(Path.Combine(archive.Path, NightArchive.ReportFile))}");
+        Say($"night        {Path.GetFullPath(archive.NightPath)}");
+        if (becomes) Say(night.Baseline is null ? $"There was no baseline: this night is it now, {path}. Commit it." : $"This night is the baseline now, {path}.");
         else if (crashed) _around.Out.WriteLine("The harness itself failed; a night like that never becomes a baseline.");
         _around.Out.WriteLine(night.Headline);
     }
+
+    // A driver's file may have any name.
+    private void Say(string line) => _around.Out.WriteLine(Printable.Line(line));
 
     private RunDescription Describe(MatrixEntry entry) =>
         PlayedRun.Describe(_around.Command, entry.Scenario, entry.Request.Target, entry.Request.Driver, entry.Request.ChoicesFor(entry.Scenario), entry.Request.Conditions, _around.Clock.GetUtcNow());

@@ -18,7 +18,7 @@ public static class ConsoleStory
     {
         var ink = new Ink(color);
         var look = new LastLook(run, evidence);
-        writer.WriteLine(ink.Strong($"{run.Scenario}  on target {run.Target}: {run.Driver.FileName}, {run.Driver.Device}, {RequestOf(run.Story)}"));
+        writer.WriteLine(ink.Strong(Printable.Line($"{run.Scenario}  on target {run.Target}: {run.Driver.FileName}, {run.Driver.Device}, {RequestOf(run.Story)}")));
         writer.WriteLine();
         foreach (var entry in Timeline.Of(evidence)) Tell(writer, ink, entry);
         ShowDebugger(writer, ink, look);

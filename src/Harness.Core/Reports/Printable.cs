@@ -7,9 +7,10 @@ namespace Harness.Core.Reports;
 /// Text that a terminal, XML 1.0 and HTML can all carry. What a driver prints may hold anything, an escape sequence for the terminal too:
 /// control characters become "\x1b", lone surrogates and non-characters "\ufffe".
 /// </summary>
-internal static class Printable
+public static class Printable
 {
-    internal static string Of(string text)
+    /// <summary>The text, on as many lines as it has.</summary>
+    public static string Of(string text)
     {
         if (text.AsSpan().IndexOfAnyExceptInRange(' ', '~') < 0) return text;
         var clean = new StringBuilder(text.Length);
@@ -26,7 +27,7 @@ internal static class Printable
     }
 
     /// <summary>The same on one line.</summary>
-    internal static string Line(string text) => Of(text).ReplaceLineEndings(" ").Replace('\t', ' ').TrimEnd();
+    public static string Line(string text) => Of(text).ReplaceLineEndings(" ").Replace('\t', ' ').TrimEnd();
 
     // Bidirectional overrides would let a name read as another one.
     private static bool IsDirection(Rune rune) => rune.Value is (>= 0x202A and <= 0x202E) or (>= 0x2066 and <= 0x2069);

@@ -207,6 +207,21 @@ public sealed class NightlyCommandTests : IDisposable
     }
 
     [Fact]
+    public void The_name_of_a_driver_s_file_tells_a_terminal_nothing_else()
+    {
+        var driver = _scratch["late\u202Edpc.sys"];
+        File.Copy(Repository.File("tests", "drivers", "bin", "gcc-O2", "late-dpc.sys"), driver);
+        string[] rest = ["--driver", driver, "--device", "LateDpc", "--ioctl", "0x222000"];
+
+        var night = Of(new EmulatedTarget(), ["hang-irp", .. rest]);
+        var run = CommandRun.Of(["run", "hang-irp", "--results", _scratch["results"], .. rest]);
+        var refused = CommandRun.Of("diagnose", driver + "x");
+
+        (night.Code, run.Code, refused.Code).Should().Be((ExitCode.Pass, ExitCode.Pass, ExitCode.Unusable));
+        foreach (var told in (string[])[night.Out, run.Out, refused.Error]) told.Should().Contain("late\\u202edpc.sys").And.NotContain("\u202E");
+    }
+
+    [Fact]
     public void A_baseline_that_cannot_be_kept_leaves_no_page_that_says_so()
     {
         var target = ScriptedTarget.Victim(Outcome.Zombie);
