@@ -76,6 +76,19 @@ public sealed class TracedZombiesTests : IDisposable
 
     [Theory]
     [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(4)]
+    public void Of_threads_that_are_held_alike_the_first_is_named(int processors)
+    {
+        var run = TracedRun.Of("hang-irp-many", processors, settle: Settle, driver: "noop-cancel");
+        var fate = Victim(run, Diagnosis(run));
+
+        fate.Waits.Should().HaveCount(15);
+        fate.Waits.Should().OnlyContain(other => other.Tid > fate.Wait!.Tid);
+    }
+
+    [Theory]
+    [InlineData(1)]
     [InlineData(4)]
     public void A_driver_that_completes_the_create_late_but_soon_makes_none(int processors)
     {
