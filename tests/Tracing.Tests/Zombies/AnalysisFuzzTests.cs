@@ -29,7 +29,7 @@ public sealed class AnalysisFuzzTests
             var (damaged, heal) = Damage.Wound(files[chance.Below(files.Count)], chance);
             try
             {
-                var diagnosis = KernelStory.Of(damaged, names);
+                var diagnosis = KernelStory.Of(damaged, names, stop: TestContext.Current.CancellationToken);
                 answered += diagnosis.Fates.Count;
                 if (diagnosis.Gaps.Count == 0) continue;
                 doubtful++;

@@ -13,7 +13,7 @@ public sealed class RealShutdownTests
     [Fact]
     public void Each_process_is_told_to_have_gone_so_long_after_it_was_asked()
     {
-        var diagnosis = KernelStory.Of(RealTrace.Shutdown);
+        var diagnosis = KernelStory.Of(RealTrace.Shutdown, stop: TestContext.Current.CancellationToken);
         var expected = Counted(RealTrace.Shutdown);
 
         expected.Should().HaveCount(60);
