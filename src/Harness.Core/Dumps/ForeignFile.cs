@@ -36,13 +36,26 @@ internal static class ForeignFile
             if (file.TryRead(0, begin) && begin.AsSpan().SequenceEqual(magic)) return says;
         }
 
-        return LooksRandom(file) ? "is encrypted or compressed: nothing in it looks like memory; a dump of a machine with dump encryption must be decrypted first, with the key of its administrator" : null;
+        return LooksRandom(file, 0) ? "is encrypted or compressed: nothing in it looks like memory; " + Decrypt : null;
     }
 
-    private static bool LooksRandom(FileBytes file)
+    /// <summary>What a dump is whose header can be read and whose pages cannot be memory; null when they can.</summary>
+    public static string? RecognizeBody(FileBytes file)
+    {
+        const ulong Samples = 8;
+        if ((ulong)file.Length < CrashDump.HeaderSize + (Samples * PhysicalMemory.PageSize)) return null;
+        var pages = ((ulong)file.Length - CrashDump.HeaderSize) / PhysicalMemory.PageSize;
+        for (var i = 0UL; i < Samples; i++)
+            if (!LooksRandom(file, CrashDump.HeaderSize + ((pages - 1) * i / (Samples - 1) * PhysicalMemory.PageSize))) return null;
+        return "has the header of a kernel dump, and behind it nothing that looks like memory: it is encrypted or compressed; " + Decrypt;
+    }
+
+    private const string Decrypt = "a dump of a machine with dump encryption must be decrypted first, with the key of its administrator";
+
+    private static bool LooksRandom(FileBytes file, ulong at)
     {
         var page = new byte[PhysicalMemory.PageSize];
-        if (!file.TryRead(0, page)) return false;
+        if (!file.TryRead(at, page)) return false;
         Span<int> counts = stackalloc int[256];
         foreach (var one in page) counts[one]++;
         double entropy = 0;

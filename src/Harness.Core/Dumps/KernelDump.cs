@@ -51,6 +51,10 @@ public sealed class KernelDump : IPhysicalPages, IDisposable
             dump.ProcessIdTable = LayoutCheck.Of(dump, found)?.ProcessIdTable ?? KernelAddress.Null;
             return dump;
         }
+        catch (UnusableDumpException) when (CrashDump.Recognizes(file) && ForeignFile.RecognizeBody(file) is { })
+        {
+            throw new UnusableDumpException(ForeignFile.RecognizeBody(file)!);
+        }
         catch (UnknownBuildException e)
         {
             throw new UnusableDumpException($"is of an unknown Windows: {e.Message}; a row for it in nt-offsets.json would help");

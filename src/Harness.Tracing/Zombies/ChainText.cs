@@ -31,7 +31,7 @@ internal sealed class ChainText(FollowedProcess process, HeldThread wait, string
     }
 
     private string Wait => wait.Polls
-        ? $"Thread {wait.Thread.Tid} {(process.Ended is null ? "waits" : "waited")}{InFunction}: ({wait.Reason}), {wait.Past!.Times} times, {Span(wait.Total / wait.Past.Times)} each."
+        ? $"Thread {wait.Thread.Tid} {(process.Ended is null ? "waits" : "waited")}{InFunction}: ({wait.Reason}), {wait.Past!.Times} times, {Span(wait.Total / wait.Past.Times)} on average."
         : wait.Past is null ? $"Thread {wait.Thread.Tid} waits{InFunction}: ({wait.Reason}), and has not run for {Span(wait.TimeSinceLast)}."
         : $"Thread {wait.Thread.Tid} waited{InFunction}: ({wait.Reason}).";
 

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using FluentAssertions;
 using Harness.Core.Dumps;
+using Harness.Core.Nt;
 using Xunit;
 
 namespace Core.Tests.Dumps;
@@ -31,6 +32,21 @@ public class UnusableFileTests
         var bytes = new byte[0x2000];
         foreach (ref var one in bytes.AsSpan()) one = (byte)chance.Below(256);
         Refusal(bytes).Should().StartWith("is encrypted or compressed");
+    }
+
+    [Fact]
+    public void A_header_before_bytes_without_any_order_is_an_encrypted_or_compressed_dump()
+    {
+        var chance = new Chance(1);
+        foreach (var file in new[] { new DumpScene().Dump().Full(), new DumpScene().Dump().Bitmap(6) })
+        {
+            var sound = (byte[])file.Clone();
+            foreach (ref var one in file.AsSpan(DumpHeaderLayout.SizeInBytes)) one = (byte)chance.Below(256);
+            Refusal(file).Should().StartWith("has the header of a kernel dump, and behind it nothing that looks like memory: it is encrypted or compressed");
+            // Damage is not encryption.
+            foreach (ref var one in sound.AsSpan(DumpHeaderLayout.SizeInBytes)) one = 0xEE;
+            Refusal(sound).Should().StartWith("is damaged");
+        }
     }
 
     [Fact]
