@@ -1,5 +1,6 @@
 using FluentAssertions;
 using Harness.Cli;
+using Harness.Core.Diagnosis;
 using Harness.Core.Evidence;
 using Harness.Core.Nt;
 using Harness.Core.Stories;
@@ -127,6 +128,25 @@ public sealed class TraceAsEvidenceTests : IDisposable
     }
 
     [Fact]
+    public void Names_come_from_the_machine_s_own_nt_and_what_lacks_them_is_said()
+    {
+        var (_, evidence) = Played("hang-irp-release");
+        _trace = TracedZombiesTests.Nameless(_trace!);
+        var nameless = Read(evidence).Should().ContainSingle().Which.Should().BeOfType<EventTraceSeen>().Which;
+        nameless.Processes.Single().Answer.Should().Be(Answer.ConsistentWith);
+        nameless.Lacks.Should().Equal("names of nt's routines: --symbols with its PDB, or its file beside the trace");
+
+        var system = Directory.CreateDirectory(_scratch["system32"]).FullName;
+        File.WriteAllBytes(Path.Combine(system, "ntoskrnl.exe"), _kernel!);
+        Read(evidence, system).Should().ContainSingle().Which.Should().BeOfType<EventTraceSeen>().Which.Processes.Single().Answer.Should().Be(Answer.Proven);
+
+        // IMAGE_FILE_HEADER.TimeDateStamp, behind the signature and two fields.
+        _kernel![BitConverter.ToInt32(_kernel, 0x3C) + 8] ^= 1;
+        File.WriteAllBytes(Path.Combine(system, "ntoskrnl.exe"), _kernel);
+        Read(evidence, system).OfType<NotObserved>().Should().ContainSingle(not => not.What == "names of routines in the event trace").Which.Why.Should().Contain("ntoskrnl.exe is of another build");
+    }
+
+    [Fact]
     public void What_is_no_trace_is_said_and_nothing_is_told()
     {
         var (_, evidence) = Played("hang-irp");
@@ -136,7 +156,7 @@ public sealed class TraceAsEvidenceTests : IDisposable
         said.Should().ContainSingle().Which.Should().BeOfType<NotObserved>().Which.What.Should().Be("what the event trace tells");
     }
 
-    private byte[]? _trace;
+    private byte[]? _trace, _kernel;
 
     private (RunDescription Run, IReadOnlyList<Observation> Evidence) Played(string scenario, string? driver = null, MyFaultRequest? request = null, int processors = 1)
     {
@@ -147,7 +167,7 @@ public sealed class TraceAsEvidenceTests : IDisposable
         var played = PlayedRun.Play(run, target, under.Driver, new Recording(null, Trace: true, (name, pieces) =>
         {
             if (name == Recording.TraceFileName) _trace = TracedRun.Joined(pieces);
-            else foreach (var _ in pieces) continue;
+            else _kernel = TracedRun.Joined(pieces);
         }));
         return (run, played.Evidence);
     }
@@ -155,13 +175,13 @@ public sealed class TraceAsEvidenceTests : IDisposable
     /// <summary>As the target 'local' reads the trace in its run folder, at the end of the evidence.</summary>
     private EventTraceSeen Traced(IReadOnlyList<Observation> evidence) => Read(evidence).OfType<EventTraceSeen>().Single() with { N = evidence.Count + 1 };
 
-    private IReadOnlyList<Observation> Read(IReadOnlyList<Observation> evidence)
+    private IReadOnlyList<Observation> Read(IReadOnlyList<Observation> evidence, string? images = null)
     {
         var folder = Directory.CreateDirectory(_scratch["run"]).FullName;
         File.WriteAllBytes(Path.Combine(folder, Recording.TraceFileName), _trace!);
         var waits = new Waits(TimeProvider.System, default);
         var timeline = new Harness.Windows.Timeline(waits);
-        new TraceReading(new Collecting(folder, null), timeline, waits).Read([.. evidence.OfType<CallEntered>().Where(call => call.Process != Story.Controller).Select(call => call.Pid)], images: null);
+        new TraceReading(new Collecting(folder, null), timeline, waits).Read([.. evidence.OfType<CallEntered>().Where(call => call.Process != Story.Controller).Select(call => call.Pid)], images);
         var log = new EvidenceLog();
         timeline.CopyTo(log);
         return log.Observations;

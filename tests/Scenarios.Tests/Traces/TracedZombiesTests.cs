@@ -192,7 +192,7 @@ public sealed class TracedZombiesTests : IDisposable
     private TraceDiagnosis Diagnosis(TracedRun run) => Diagnosis(run, run.File, kernel: null);
 
     /// <summary>The trace as a Windows would have written it, without names: their events are of a class that nobody knows.</summary>
-    private static byte[] Nameless(byte[] file)
+    internal static byte[] Nameless(byte[] file)
     {
         var trace = (byte[])file.Clone();
         var names = ImageNamesLayout.Class.ToByteArray();
