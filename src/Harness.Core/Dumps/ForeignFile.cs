@@ -18,8 +18,15 @@ internal static class ForeignFile
         ("BZh"u8.ToArray(), "is compressed (bzip2); unpack it first"),
         ("MSCF"u8.ToArray(), "is compressed (cabinet); unpack it first"),
         ("Rar!"u8.ToArray(), "is compressed (rar); unpack it first"),
+        // Signatures of the formats' own documentation: QEMU's qcow2, [MS-VHDX], LiME; VMware's as Volatility reads them.
+        ([0x51, 0x46, 0x49, 0xFB], "is a disk (qcow2), not memory; 'dump-guest-memory -w' of QEMU's monitor writes the guest's memory"),
+        ("vhdxfile"u8.ToArray(), "is a disk (VHDX), not memory; look in the guest for its MEMORY.DMP"),
+        ("EMiL"u8.ToArray(), "is a memory image of LiME; write it as format=raw"),
+        ([0xD0, 0xBE, 0xD2, 0xBE], VMware), ([0xD1, 0xBA, 0xD1, 0xBA], VMware), ([0xD2, 0xBE, 0xD2, 0xBE], VMware), ([0xD3, 0xBE, 0xD3, 0xBE], VMware),
         ("MZ"u8.ToArray(), "is a program or a driver, not a memory dump; 'run --driver' takes drivers"),
     ];
+
+    private const string VMware = "is a saved state of VMware; the memory itself is in the .vmem file beside it, or vmss2core makes a dump of both";
 
     private const string Hibernation = "is a hibernation file, whose memory is compressed; write a kernel memory dump";
 

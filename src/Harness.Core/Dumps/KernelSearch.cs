@@ -40,7 +40,7 @@ internal static class KernelSearch
         }
 
         throw new UnusableDumpException(reason is null
-            ? "is no memory of Windows for x64, or none that can be read: no page table leads to a kernel; if it is compressed or encrypted, undo that first"
+            ? "is no memory of Windows for x64, or none that can be read: no page table leads to a kernel; if it is compressed or encrypted, undo that first, and if it was cut off, take it again"
             : $"holds memory of Windows, but {reason}");
     }
 

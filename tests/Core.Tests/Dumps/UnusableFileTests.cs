@@ -18,6 +18,10 @@ public class UnusableFileTests
     [InlineData("PK\x03\x04", "is compressed (zip)")]
     [InlineData("MSCF", "is compressed (cabinet)")]
     [InlineData("MZ", "is a program or a driver")]
+    [InlineData("QFI\u00FB", "is a disk (qcow2)")]
+    [InlineData("vhdxfile", "is a disk (VHDX)")]
+    [InlineData("EMiL", "is a memory image of LiME")]
+    [InlineData("\u00D2\u00BE\u00D2\u00BE", "is a saved state of VMware")]
     [InlineData("hello", "is no kind of memory dump that is known")]
     public void A_file_of_another_kind_is_told_by_its_first_bytes(string begin, string says) =>
         Refusal([.. Encoding.Latin1.GetBytes(begin), .. new byte[100]]).Should().StartWith(says);
