@@ -80,7 +80,11 @@ internal static partial class Io
     /// Another thread is about to cancel an IRP that it found on a list: until it lets go, the IRP may be completed but not freed. What Windows
     /// does here is not documented; that it must do something of the kind follows from CancelIoEx being safe to call at any time.
     /// </summary>
-    private static void Hold(Irp irp) => irp.AllocationFlags += Irp.OneHold;
+    private static void Hold(Irp irp)
+    {
+        if ((irp.AllocationFlags & Irp.AllHolds) == Irp.AllHolds) throw new InvalidOperationException("more calls hold an IRP than can be counted");
+        irp.AllocationFlags += Irp.OneHold;
+    }
 
     private static void LetGo(Machine machine, Irp irp)
     {
