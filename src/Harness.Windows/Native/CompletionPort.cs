@@ -1,20 +1,14 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Harness.Core.Nt;
-using Microsoft.Win32.SafeHandles;
 
 namespace Harness.Windows.Native;
 
 /// <summary>An I/O completion port of one device handle.</summary>
 [SupportedOSPlatform("windows")]
-public sealed partial class CompletionPort : SafeHandleZeroOrMinusOneIsInvalid
+public sealed partial class CompletionPort : KernelHandle
 {
     private const uint Infinite = uint.MaxValue;
-
-    public CompletionPort()
-        : base(ownsHandle: true)
-    {
-    }
 
     /// <summary>A new port, with the device's handle associated.</summary>
     public static NtStatus Of(DeviceHandle device, out CompletionPort port)
@@ -30,13 +24,6 @@ public sealed partial class CompletionPort : SafeHandleZeroOrMinusOneIsInvalid
         if (overlapped == 0) return LastStatus.OfThisThread();
         if (overlapped != expected.Overlapped) throw new InvalidOperationException("The port's packet is of another request than the story says.");
         return expected.Answer(succeeded);
-    }
-
-    /// <inheritdoc/>
-    protected override bool ReleaseHandle()
-    {
-        new SafeWaitHandle(handle, ownsHandle: true).Dispose();
-        return true;
     }
 
     // learn.microsoft.com/windows/win32/fileio/createiocompletionport

@@ -1,22 +1,16 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Harness.Core.Nt;
-using Microsoft.Win32.SafeHandles;
 
 namespace Harness.Windows.Native;
 
 /// <summary>An open device. The calls return what the system says and throw nothing: what a driver answers is evidence.</summary>
 [SupportedOSPlatform("windows")]
-public sealed partial class DeviceHandle : SafeHandleZeroOrMinusOneIsInvalid
+public sealed partial class DeviceHandle : KernelHandle
 {
     private const uint GenericRead = 0x80000000, GenericWrite = 0x40000000, Synchronize = 0x00100000;
     private const uint ShareAll = 7, OpenExisting = 1, CaseInsensitive = 0x40;
     private const uint SynchronousIoNonalert = 0x20, NonDirectoryFile = 0x40;
-
-    public DeviceHandle()
-        : base(ownsHandle: true)
-    {
-    }
 
     /// <summary>Opens a device by its NT name; the name may go on into the device's own namespace, "\Device\X\file".</summary>
     /// <param name="ntName">"\Device\X".</param>
@@ -76,9 +70,6 @@ public sealed partial class DeviceHandle : SafeHandleZeroOrMinusOneIsInvalid
         SetHandleAsInvalid();
         return Status(CloseHandle(raw));
     }
-
-    /// <inheritdoc/>
-    protected override bool ReleaseHandle() => CloseHandle(handle);
 
     private static NtStatus Status(bool succeeded) => succeeded ? NtStatus.Success : LastStatus.OfThisThread();
 
@@ -140,9 +131,4 @@ public sealed partial class DeviceHandle : SafeHandleZeroOrMinusOneIsInvalid
     [LibraryImport("kernel32", SetLastError = true)]
     [return: MarshalAs(UnmanagedType.Bool)]
     private static partial bool CancelIoEx(DeviceHandle device, nint overlapped);
-
-    // learn.microsoft.com/windows/win32/api/handleapi/nf-handleapi-closehandle
-    [LibraryImport("kernel32", SetLastError = true)]
-    [return: MarshalAs(UnmanagedType.Bool)]
-    private static partial bool CloseHandle(nint handle);
 }

@@ -1,13 +1,12 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Harness.Core.Nt;
-using Microsoft.Win32.SafeHandles;
 
 namespace Harness.Windows.Native;
 
 /// <summary>A handle of a process, which tells of it even when it is gone from every list.</summary>
 [SupportedOSPlatform("windows")]
-public sealed partial class ProcessHandle : SafeHandleZeroOrMinusOneIsInvalid
+public sealed partial class ProcessHandle : KernelHandle
 {
     private const uint Terminating = 0x0001, DuplicatingHandles = 0x0040, QueryLimitedInformation = 0x1000, Synchronize = 0x00100000;
     private const uint WaitObject = 0, Infinite = uint.MaxValue;
@@ -15,11 +14,6 @@ public sealed partial class ProcessHandle : SafeHandleZeroOrMinusOneIsInvalid
 
     /// <summary>PROCESS_EXTENDED_BASIC_INFORMATION.Flags, IsProcessDeleting (winternl.h and phnt).</summary>
     private const uint IsProcessDeleting = 0x4;
-
-    public ProcessHandle()
-        : base(ownsHandle: true)
-    {
-    }
 
     /// <summary>Opens a process to end it, wait for it and ask about it.</summary>
     /// <exception cref="WindowsException">There is none, or access was refused.</exception>
@@ -87,20 +81,6 @@ public sealed partial class ProcessHandle : SafeHandleZeroOrMinusOneIsInvalid
             var status = NtQueryInformationProcess(this, BasicInformation, &information, (uint)sizeof(ExtendedBasicInformation), null);
             return new NtStatus(status).IsSuccess ? (information.Flags & IsProcessDeleting) != 0 : null;
         }
-    }
-
-    /// <inheritdoc/>
-    protected override bool ReleaseHandle()
-    {
-        new SafeWaitHandle(handle, ownsHandle: true).Dispose();
-        return true;
-    }
-
-    private static ProcessHandle? Usable(ProcessHandle process)
-    {
-        if (!process.IsInvalid) return process;
-        process.Dispose();
-        return null;
     }
 
     /// <summary>PROCESS_EXTENDED_BASIC_INFORMATION: 0x40 bytes on x64.</summary>

@@ -1,21 +1,15 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Harness.Core.Nt;
-using Microsoft.Win32.SafeHandles;
 
 namespace Harness.Windows.Native;
 
 /// <summary>A handle of a thread.</summary>
 [SupportedOSPlatform("windows")]
-public sealed partial class ThreadHandle : SafeHandleZeroOrMinusOneIsInvalid
+public sealed partial class ThreadHandle : KernelHandle
 {
     private const uint TerminateRight = 0x0001, QueryInformation = 0x0040;
     private const int ThreadIsIoPending = 16;
-
-    public ThreadHandle()
-        : base(ownsHandle: true)
-    {
-    }
 
     /// <summary>The calling thread's identifier.</summary>
     public static int CurrentId => (int)GetCurrentThreadId();
@@ -38,20 +32,6 @@ public sealed partial class ThreadHandle : SafeHandleZeroOrMinusOneIsInvalid
 
     /// <summary>CancelSynchronousIo.</summary>
     public NtStatus CancelSynchronous() => CancelSynchronousIo(this) ? NtStatus.Success : LastStatus.OfThisThread();
-
-    /// <inheritdoc/>
-    protected override bool ReleaseHandle()
-    {
-        new SafeWaitHandle(handle, ownsHandle: true).Dispose();
-        return true;
-    }
-
-    private static ThreadHandle? Usable(ThreadHandle thread)
-    {
-        if (!thread.IsInvalid) return thread;
-        thread.Dispose();
-        return null;
-    }
 
     // learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-getcurrentthreadid
     [LibraryImport("kernel32")]
