@@ -36,7 +36,8 @@ export WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES='mshtml=;winemenubuilder.e
 
 # One go in a Wine of its own: all tests, their report in results/wine, what they say in the log. The exit code is theirs.
 go() {
-    prefix=$(mktemp -d "${TMPDIR:-/tmp}/driverfault-wine-XXXXXX")
+    # Whoever asks for its exit code takes 'set -e' from it.
+    prefix=$(mktemp -d "${TMPDIR:-/tmp}/driverfault-wine-XXXXXX") || return 4
     export WINEPREFIX="$prefix/prefix"
     log="$prefix/log.txt"
 
@@ -47,8 +48,8 @@ go() {
 
     # A driver that is signed here must load there.
     if command -v osslsigncode >/dev/null && command -v openssl >/dev/null; then
-        DRIVERFAULT_SIGNING="$prefix/keys" driver/myfault/sign/sign.sh driver/myfault/bin/x64/myfault.sys "$prefix/myfault.sys" >/dev/null 2>&1 || true
-        if [ -f "$prefix/myfault.sys" ]; then export DRIVERFAULT_SIGNED_DRIVER="Z:$prefix/myfault.sys"; fi
+        DRIVERFAULT_SIGNING="$prefix/keys" driver/myfault/sign/sign.sh driver/myfault/bin/x64/myfault.sys "$prefix/myfault.sys" > "$log" 2>&1 || { cat "$log" >&2; say 'wine.sh: the driver could not be signed'; end_wine; return 4; }
+        export DRIVERFAULT_SIGNED_DRIVER="Z:$prefix/myfault.sys"
     fi
 
     code=0

@@ -18,13 +18,13 @@ internal static class Cleaner
     public static IReadOnlyList<string> Clean(Leftovers left, Waits waits)
     {
         if (left.Session is not null) KernelTrace.EndLeftover();
-        var clients = left.Clients.Select(OpenIfStillThere).OfType<ProcessHandle>().ToList();
+        List<string> remains = [];
+        var clients = left.Clients.Where(IsStillThere).Select(client => Open(client, remains)).OfType<ProcessHandle>().ToList();
         foreach (var client in clients) client.Terminate(1);
         if (left.ReleaseCode is { } code && DeviceHandle.Open(Caller.NtName(left.Device), overlapped: true, out var device) is { IsSuccess: true })
             using (device)
                 Release(device, new ReleaseRequest(code, left.ReleaseLength));
 
-        List<string> remains = [];
         foreach (var client in clients)
         {
             using (client)
@@ -69,15 +69,18 @@ internal static class Cleaner
     }
 
     // A process ID is given away again, its time of creation is not.
-    private static ProcessHandle? OpenIfStillThere(LeftProcess left)
+    private static bool IsStillThere(LeftProcess left) => SystemInformation.Processes().Any(process => process.Pid == left.Pid && Math.Abs(process.Created - left.Created) < TimeSpan.TicksPerSecond);
+
+    private static ProcessHandle? Open(LeftProcess left, List<string> remains)
     {
-        if (!SystemInformation.Processes().Any(process => process.Pid == left.Pid && Math.Abs(process.Created - left.Created) < TimeSpan.TicksPerSecond)) return null;
         try
         {
             return ProcessHandle.Open(left.Pid);
         }
-        catch (WindowsException)
+        catch (WindowsException e)
         {
+            // It may have ended since somebody looked.
+            if (IsStillThere(left)) remains.Add($"process {left.Pid} of an earlier run cannot be ended: {e.Message}");
             return null;
         }
     }

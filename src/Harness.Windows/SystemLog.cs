@@ -29,18 +29,21 @@ internal static class SystemLog
             var since = from.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
             using var reader = new EventLogReader(new EventLogQuery(Name, PathType.LogName, $"*[System[TimeCreated[@SystemTime>='{since}']]]"));
             List<LoggedEvent> found = [];
-            while (found.Count < Most && reader.ReadEvent() is { } record)
+            var leftOut = 0;
+            while (reader.ReadEvent() is { } record)
             {
                 using (record)
                 {
                     var provider = record.ProviderName ?? "";
                     var strings = record.Properties.Select(property => property.Value).OfType<string>().ToList();
-                    if (string.Equals(provider, service, StringComparison.OrdinalIgnoreCase) || strings.Contains(device, StringComparer.OrdinalIgnoreCase))
-                        found.Add(new LoggedEvent(provider, record.Id, string.Join("; ", strings)) { Qualifiers = record.Qualifiers });
+                    if (!string.Equals(provider, service, StringComparison.OrdinalIgnoreCase) && !strings.Contains(device, StringComparer.OrdinalIgnoreCase)) continue;
+                    var logged = new LoggedEvent(provider, record.Id, string.Join("; ", strings)) { Qualifiers = record.Qualifiers };
+                    if (found.Count < Most || logged.IsCancelTimeout) found.Add(logged);
+                    else leftOut++;
                 }
             }
 
-            return new EventLogSeen(Name, found);
+            return new EventLogSeen(Name, found) { LeftOut = leftOut };
         }
         catch (Exception e) when (e is EventLogException or OperationCanceledException or UnauthorizedAccessException or System.ComponentModel.Win32Exception or DllNotFoundException or EntryPointNotFoundException)
         {

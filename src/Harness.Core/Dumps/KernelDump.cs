@@ -51,9 +51,9 @@ public sealed class KernelDump : IPhysicalPages, IDisposable
             dump.ProcessIdTable = LayoutCheck.Of(dump, found)?.ProcessIdTable ?? KernelAddress.Null;
             return dump;
         }
-        catch (UnusableDumpException) when (CrashDump.Recognizes(file) && ForeignFile.RecognizeBody(file) is { })
+        catch (UnusableDumpException) when (CrashDump.Recognizes(file) && ForeignFile.RecognizeBody(file) is { } body)
         {
-            throw new UnusableDumpException(ForeignFile.RecognizeBody(file)!);
+            throw new UnusableDumpException(body);
         }
         catch (UnknownBuildException e)
         {

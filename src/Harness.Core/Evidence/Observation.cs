@@ -208,7 +208,12 @@ public sealed record EventTraceSeen(string File, IReadOnlyList<TracedFate> Proce
 /// <summary>What one of the system's event logs has about the driver under test since the run began.</summary>
 /// <param name="Log">"System".</param>
 /// <param name="Events">The oldest first; none when it was read and has none.</param>
-public sealed record EventLogSeen(string Log, IReadOnlyList<LoggedEvent> Events) : Observation;
+public sealed record EventLogSeen(string Log, IReadOnlyList<LoggedEvent> Events) : Observation
+{
+    /// <summary>How many more there were, none of them IO_DRIVER_CANCEL_TIMEOUT.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public int LeftOut { get; init; }
+}
 
 /// <summary>One event of a log.</summary>
 /// <param name="Provider">Who logged it; of a driver's errors the driver's name.</param>

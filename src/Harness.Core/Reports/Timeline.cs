@@ -69,7 +69,7 @@ internal static class Timeline
         TraceKept o => [(Voice.Harness, $"{o.File} is kept{(o.EventsLost > 0 ? $"; {o.EventsLost.ToString(CultureInfo.InvariantCulture)} events were lost" : "")}")],
         EventTraceSeen { Processes: [], Gaps: var gaps } o => [(gaps.Count > 0 ? Voice.Alarm : Voice.Harness, $"{o.File} tells of no process of the story that was to end{string.Concat(gaps.Select(gap => $"; {gap}"))}")],
         EventTraceSeen o => o.Processes.Select(fate => (fate.IsZombie ? Voice.Alarm : Voice.Harness, $"{o.File}: {Answered(fate.Answer)}: {fate.Says}")),
-        EventLogSeen o => o.Events.Select(logged => (logged.IsCancelTimeout ? Voice.Alarm : Voice.Kernel, $"event log {o.Log}: {logged.Provider}, event {logged.EventId.ToString(CultureInfo.InvariantCulture)}{(logged.IsCancelTimeout ? " (IO_DRIVER_CANCEL_TIMEOUT)" : "")}: {logged.Text}")),
+        EventLogSeen o => o.Events.Select(logged => (logged.IsCancelTimeout ? Voice.Alarm : Voice.Kernel, $"event log {o.Log}: {logged.Provider}, event {logged.EventId.ToString(CultureInfo.InvariantCulture)}{(logged.IsCancelTimeout ? " (IO_DRIVER_CANCEL_TIMEOUT)" : "")}: {logged.Text}")).Concat(o.LeftOut == 0 ? [] : [(Voice.Harness, $"event log {o.Log}: {Count(o.LeftOut, "more event", "more events")}, left out")]),
         NotObserved o => [(Voice.Alarm, $"{o.What}: not observed: {o.Why}")],
         _ => [(Voice.Harness, $"{seen.GetType().Name} ({seen.Source})")],
     };
